@@ -1,0 +1,21 @@
+package cgroup
+
+// Reads reports whether a pass or a Spec reads a file of this name, on either version.
+func Reads(name string) bool {
+	var devices deviceList
+	for _, table := range [...][]file{unifiedFiles(&devices), legacyFiles(&devices)} {
+		for i := range table {
+			if table[i].name == name {
+				return true
+			}
+		}
+	}
+	for _, table := range [...][]limitFile{unifiedLimits, legacyLimits} {
+		for i := range table {
+			if table[i].name == name {
+				return true
+			}
+		}
+	}
+	return false
+}

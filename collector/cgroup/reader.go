@@ -1,0 +1,453 @@
+package cgroup
+
+import (
+	"sort"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nodevitals/nodevitals/snapshot"
+)
+
+// DeviceNamer gives the node of a block device, such as /dev/nvme0n1, or "" if the kernel has none of that number.
+type DeviceNamer interface {
+	DeviceName(major, minor uint32) string
+}
+
+// file is a row of a version's table: one file that a pass reads.
+type file struct {
+	name string
+	// controller says which mount has the file; "" is for files that every cgroup v2 has.
+	controller string
+	group      snapshot.Groups
+	parser     parser
+	// rootOnly files are read of the root alone.
+	rootOnly bool
+	// manyReads files come in parts, and are read to their end.
+	manyReads bool
+	// set numbers alternatives from 1; first marks the file that decides about its set. 0: always read.
+	set   int
+	first bool
+	// mount and bit are filled in when the reader is made.
+	mount int
+	bit   Files
+}
+
+// Reader fills records from the files of cgroups, of which it keeps descriptors, or from a Walker's walk.
+type Reader struct {
+	tree      *Tree
+	hierarchy *Hierarchy
+	files     []file
+	limits    []limitFile
+	usage     int
+	namer     DeviceNamer
+	boot      time.Time
+
+	budget  budget
+	devices deviceList
+	buffer  []byte
+	pathBuf []byte
+	pass    uint32
+	seconds uint32
+	denied  bool
+	// walker may be nil; walked says that it has taken this pass's figures.
+	walker Walker
+	walked bool
+	target Target
+	// idle marks sets whose first file named no device in the root, and that therefore no cgroup has figures in.
+	idle  []bool
+	stats Stats
+}
+
+// Stats are a reader's own counters since its start.
+type Stats struct {
+	// Descriptors are those kept now, Budget the most that may be.
+	Descriptors, Budget int
+	// Unkept counts reads of files that were opened for that read alone, because the budget was used up.
+	Unkept uint64
+	// Walking tells that a Walker is in use, WalkError why one is not any more.
+	Walking   bool
+	WalkError error
+	// Faults count what could not be read, by file and reason, sorted. Absent files and removed cgroups are no faults.
+	Faults []Fault
+}
+
+// Fault counts failures of one kind with one file.
+type Fault struct {
+	// File is the file's name, Reason the kernel's error word (EACCES) or "malformed".
+	File, Reason string
+	Count        uint64
+}
+
+// ReaderOptions tune a Reader.
+type ReaderOptions struct {
+	// MaxDescriptors caps kept descriptors below what RLIMIT_NOFILE allows; 0 does not.
+	MaxDescriptors int
+	// Devices names block devices; nil leaves them nameless.
+	Devices DeviceNamer
+	// Walker is asked before files are read; nil: there is none. The Reader closes it.
+	Walker Walker
+}
+
+const (
+	// retryAbsent is how long an absent file stays unasked, in seconds: controllers come and go with subtree_control,
+	// which raises no event in the folders below.
+	retryAbsent = 10
+	// idlePasses is how long a kept descriptor may be unused before it yields its place to a file that is in need.
+	idlePasses = 16
+)
+
+// NewReader makes a reader for the cgroups of a tree.
+func NewReader(tree *Tree, options ReaderOptions) *Reader {
+	r := &Reader{
+		tree: tree, hierarchy: tree.hierarchy, namer: options.Devices, boot: bootMinute(),
+		budget: newBudget(options.MaxDescriptors), buffer: make([]byte, 16<<10), pathBuf: make([]byte, 0, 512),
+		idle: make([]bool, len(blkioSets)+1), usage: -1, walker: options.Walker,
+	}
+	r.target.reader = r
+	tables := map[Version]struct {
+		files  []file
+		limits []limitFile
+	}{V2: {unifiedFiles(&r.devices), unifiedLimits}, V1: {legacyFiles(&r.devices), legacyLimits}}
+	for _, version := range [...]Version{V1, V2} {
+		for _, row := range tables[version].files {
+			if row.mount = r.hierarchy.serves(version, row.controller); row.mount >= 0 {
+				row.bit = fileBit(version, row.name)
+				r.files = append(r.files, row)
+			}
+		}
+		for _, row := range tables[version].limits {
+			if row.mount = r.hierarchy.serves(version, row.controller); row.mount >= 0 {
+				r.limits = append(r.limits, row)
+			}
+		}
+	}
+	for i := range r.files {
+		if r.files[i].name == "cpu.stat" && r.files[i].controller == "" || r.files[i].name == "cpuacct.usage" {
+			r.usage = i
+		}
+	}
+	tree.forget = r.forget
+	return r
+}
+
+// Begin starts a pass that wants so many groups: its devices go to a new store, as large as the last one became, since records
+// keep parts of it.
+func (r *Reader) Begin(now time.Time, want snapshot.Groups) {
+	r.pass++
+	r.seconds = uint32(now.Unix())
+	if r.denied {
+		r.yield()
+	}
+	r.denied = false
+	r.devices = deviceList{devices: make([]snapshot.Device, 0, len(r.devices.devices)+4)}
+	r.walk(want)
+}
+
+// Read fills a record with the wanted groups of a cgroup. It returns false if the cgroup was removed in the meantime.
+func (r *Reader) Read(c *Cgroup, record *snapshot.Cgroup, want snapshot.Groups) bool {
+	record.Identity = c.Identity
+	r.prepare(c)
+	taken, ok := r.fill(c, record)
+	if !ok {
+		return false
+	}
+	chosen := 0
+	for i := range r.files {
+		row := &r.files[i]
+		if row.group&want == 0 || row.bit&taken != 0 || !c.places[row.mount].present || row.rootOnly && !c.root() {
+			continue
+		}
+		if row.set == 0 {
+			r.readFile(c, i, record)
+			continue
+		}
+		if chosen != 0 && row.set != chosen || chosen == 0 && (!row.first || r.idle[row.set-1] && !c.root()) {
+			continue
+		}
+		ok := r.readFile(c, i, record)
+		if row.first {
+			r.decide(c, row, ok, len(record.Devices) > 0, &chosen)
+		}
+	}
+	if c.gone {
+		return false
+	}
+	r.finish(c, record, want)
+	return true
+}
+
+// decide takes note of what the first file of a set said.
+func (r *Reader) decide(c *Cgroup, row *file, ok, devices bool, chosen *int) {
+	if devices {
+		*chosen = row.set
+	}
+	if !c.root() {
+		return
+	}
+	r.idle[row.set-1] = ok && !devices
+	if ok && row.set == len(blkioSets)-1 {
+		// A kernel that sums up throttled io says nothing more in the files that do not.
+		r.idle[row.set] = true
+	}
+}
+
+// finish derives what follows from several files.
+func (r *Reader) finish(c *Cgroup, record *snapshot.Cgroup, want snapshot.Groups) {
+	if want&snapshot.Memory != 0 {
+		usage, ok := record.Get(snapshot.MemoryUsage)
+		if !ok && c.root() {
+			// cgroup v2's root has no memory.current: what v1 counted there is anonymous and file memory.
+			anon, okAnon := record.Get(snapshot.MemoryRSS)
+			cached, okFile := record.Get(snapshot.MemoryCache)
+			if ok = okAnon && okFile; ok {
+				usage = anon + cached
+				record.Set(snapshot.MemoryUsage, usage)
+			}
+		}
+		if inactive, known := record.Get(snapshot.MemoryInactiveFile); ok && known {
+			record.Set(snapshot.MemoryWorkingSet, usage-min(usage, inactive))
+		}
+	}
+	if r.namer != nil {
+		for i := range record.Devices {
+			device := &record.Devices[i]
+			device.Name = r.namer.DeviceName(device.Major, device.Minor)
+		}
+	}
+}
+
+// ReadUsage reads the CPU counter alone, in nanoseconds: what the light tick needs.
+func (r *Reader) ReadUsage(c *Cgroup, scratch *snapshot.Cgroup) (uint64, bool) {
+	if r.usage < 0 || !c.places[r.files[r.usage].mount].present {
+		return 0, false
+	}
+	r.prepare(c)
+	scratch.Clear(snapshot.CPUUsage)
+	taken, ok := r.fill(c, scratch)
+	if ok && taken&CPUStat == 0 {
+		r.readFile(c, r.usage, scratch)
+	}
+	return scratch.Get(snapshot.CPUUsage)
+}
+
+// Spec returns the limits of a cgroup, read anew if somebody wrote to them, or if they are older than maxAge and there is no
+// watch to tell.
+func (r *Reader) Spec(c *Cgroup, now time.Time, maxAge time.Duration) *snapshot.Spec {
+	r.prepare(c)
+	age := now.Sub(c.specTime)
+	if c.spec == nil || c.specStale || age >= repairEvery || !c.watched() && age >= maxAge {
+		c.specStale = false
+		c.spec = r.readSpec(c)
+		c.specTime = now
+	}
+	return c.spec
+}
+
+// ProcsPath returns the path of the cgroup's cgroup.procs: on v1 that of the cpu controller, as cAdvisor has it. "" where
+// the cgroup does not stand there.
+func (r *Reader) ProcsPath(c *Cgroup) string {
+	version, controller := V2, ""
+	if r.hierarchy.Version == V1 {
+		version, controller = V1, "cpu"
+	}
+	mount := r.hierarchy.serves(version, controller)
+	if mount < 0 || !c.places[mount].present {
+		return ""
+	}
+	return r.hierarchy.Mounts[mount].Folder(c.Identity.ID) + "/cgroup.procs"
+}
+
+// prepare makes what a cgroup needs when it is first read.
+func (r *Reader) prepare(c *Cgroup) {
+	if c.slots == nil {
+		c.slots = make([]slot, len(r.files))
+		c.created = r.firstSeen(c)
+		c.inode = inodeOf(r.path(c, 0, ""))
+	}
+}
+
+// readFile reads and parses one file. It returns whether there was one to read.
+func (r *Reader) readFile(c *Cgroup, i int, record *snapshot.Cgroup) bool {
+	row, s := &r.files[i], &c.slots[i]
+	fd := int(s.kept) - 1
+	if fd < 0 {
+		if s.retry > r.seconds {
+			return false
+		}
+		var errno unix.Errno
+		if fd, errno = openFile(r.path(c, row.mount, row.name)); errno != 0 {
+			r.failed(c, i, errno)
+			return false
+		}
+		if r.budget.take() {
+			s.kept = int32(fd) + 1
+		} else {
+			r.denied = true
+			r.stats.Unkept++
+		}
+	}
+	read := readWhole
+	if row.manyReads {
+		read = readRecords
+	}
+	n, errno := read(fd, &r.buffer)
+	if s.kept == 0 {
+		unix.Close(fd)
+	}
+	s.used = r.pass
+	if errno != 0 {
+		r.failed(c, i, errno)
+		return false
+	}
+	if malformed := row.parser.parse(r.buffer[:n], record); malformed > 0 {
+		r.fault(row.name, "malformed", uint64(malformed))
+	}
+	return true
+}
+
+// failed takes note of a file that could not be opened or read.
+func (r *Reader) failed(c *Cgroup, i int, errno unix.Errno) {
+	row, s := &r.files[i], &c.slots[i]
+	r.drop(s)
+	switch errno {
+	case unix.ENODEV:
+		// Either the cgroup is gone, whatever stands at its path now, or only this file is: its controller was taken away
+		// through the parent's subtree_control, or PSI was switched off through cgroup.pressure.
+		if !r.alive(c, row.mount) {
+			r.tree.Lost(c)
+			return
+		}
+	case unix.ENOENT, unix.ENOTDIR:
+		if !r.stands(c, row.mount) {
+			r.tree.Lost(c)
+			return
+		}
+	case unix.EOPNOTSUPP:
+		// Pressure files exist and cannot be read where PSI is off.
+	case unix.EMFILE, unix.ENFILE:
+		// Somebody else uses descriptors too: make room and keep fewer. The file is tried again on the next pass.
+		r.shed(reserve / 4)
+		r.budget.most = r.budget.kept
+		r.fault(row.name, unix.ErrnoName(errno), 1)
+		return
+	default:
+		r.fault(row.name, unix.ErrnoName(errno), 1)
+	}
+	s.retry = r.seconds + retryAbsent
+}
+
+// alive reports whether the cgroup still stands in this mount: another kept descriptor of it can be read.
+func (r *Reader) alive(c *Cgroup, mount int) bool {
+	var one [1]byte
+	for i := range c.slots {
+		if c.slots[i].kept == 0 || r.files[i].mount != mount {
+			continue
+		}
+		if _, errno := pread(int(c.slots[i].kept)-1, one[:], 0); errno != unix.ENODEV {
+			return true
+		}
+	}
+	// With a walker hardly anything is kept.
+	return r.walker != nil && r.stands(c, mount)
+}
+
+// stands reports whether it is this cgroup whose folder stands in the mount, and not another one of its name.
+func (r *Reader) stands(c *Cgroup, mount int) bool {
+	if mount == 0 && c.inode != 0 {
+		return inodeOf(r.path(c, mount, "")) == c.inode
+	}
+	return linkCount(r.path(c, mount, "")) != 0
+}
+
+func (r *Reader) fault(name, reason string, count uint64) {
+	for i := range r.stats.Faults {
+		if r.stats.Faults[i].File == name && r.stats.Faults[i].Reason == reason {
+			r.stats.Faults[i].Count += count
+			return
+		}
+	}
+	r.stats.Faults = append(r.stats.Faults, Fault{name, reason, count})
+	sort.Slice(r.stats.Faults, func(a, b int) bool {
+		left, right := &r.stats.Faults[a], &r.stats.Faults[b]
+		return left.File < right.File || left.File == right.File && left.Reason < right.Reason
+	})
+}
+
+// yield closes descriptors that no pass needed for a while, so that files in need can be kept.
+func (r *Reader) yield() {
+	for _, c := range r.tree.Cgroups() {
+		for i := range c.slots {
+			if s := &c.slots[i]; s.kept > 0 && r.pass-s.used > idlePasses {
+				r.drop(s)
+			}
+		}
+	}
+}
+
+// shed closes some kept descriptors, those of the last cgroups first: the root's and the slices' matter to every dialect.
+func (r *Reader) shed(count int) {
+	known := r.tree.Cgroups()
+	for at := len(known) - 1; at >= 0 && count > 0; at-- {
+		for i := range known[at].slots {
+			if s := &known[at].slots[i]; s.kept > 0 && count > 0 {
+				r.drop(s)
+				count--
+			}
+		}
+	}
+}
+
+func (r *Reader) drop(s *slot) {
+	if s.kept > 0 {
+		unix.Close(int(s.kept) - 1)
+		s.kept = 0
+		r.budget.giveBack()
+	}
+}
+
+// forget closes what is kept of a cgroup that is gone.
+func (r *Reader) forget(c *Cgroup) {
+	for i := range c.slots {
+		r.drop(&c.slots[i])
+	}
+}
+
+// Stats returns the reader's counters.
+func (r *Reader) Stats() Stats {
+	stats := r.stats
+	stats.Descriptors, stats.Budget = r.budget.kept, r.budget.most
+	stats.Walking = r.walker != nil
+	stats.Faults = append([]Fault(nil), r.stats.Faults...)
+	return stats
+}
+
+// Floor reads every kept descriptor once, does nothing with the text, and returns the number of files: a pass cannot cost less.
+func (r *Reader) Floor() (files int) {
+	for _, c := range r.tree.Cgroups() {
+		for i := range c.slots {
+			if c.slots[i].kept > 0 {
+				_, _ = pread(int(c.slots[i].kept)-1, r.buffer, 0) // a file that is gone was asked for all the same
+				files++
+			}
+		}
+	}
+	return files
+}
+
+// Close closes every kept descriptor, and the walker.
+func (r *Reader) Close() {
+	if r.walker != nil {
+		r.walker.Close()
+		r.walker, r.walked = nil, false
+	}
+	for _, c := range r.tree.Cgroups() {
+		r.forget(c)
+	}
+}
+
+// path builds a file's path in a place that the next call reuses.
+func (r *Reader) path(c *Cgroup, mount int, name string) []byte {
+	r.pathBuf = appendPath(r.pathBuf[:0], &r.hierarchy.Mounts[mount], c.Identity.ID, name)
+	return r.pathBuf
+}

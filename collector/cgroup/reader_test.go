@@ -1,0 +1,217 @@
+package cgroup_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nodevitals/nodevitals/collector/cgroup"
+	"github.com/nodevitals/nodevitals/collector/cgrouptest"
+	"github.com/nodevitals/nodevitals/snapshot"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// host is a tree and a reader of it, as a collector has them.
+type host struct {
+	tree   *cgroup.Tree
+	reader *cgroup.Reader
+	now    time.Time
+}
+
+func newHost(t testing.TB, root string, tree cgroup.TreeOptions, reader cgroup.ReaderOptions) *host {
+	t.Helper()
+	hierarchy, err := cgroup.Detect(root)
+	if err != nil {
+		t.Fatalf("detect: %v", err)
+	}
+	if root == "/" && reader.Walker == nil {
+		reader.Walker = cgrouptest.Walker(t)
+	}
+	known, err := cgroup.NewTree(hierarchy, tree)
+	if err != nil {
+		t.Fatalf("make a tree: %v", err)
+	}
+	h := &host{tree: known, reader: cgroup.NewReader(known, reader), now: time.Now()}
+	t.Cleanup(func() {
+		h.reader.Close()
+		h.tree.Close()
+	})
+	return h
+}
+
+// pass reads every cgroup once.
+func (h *host) pass(want snapshot.Groups) map[string]*snapshot.Cgroup {
+	h.now = h.now.Add(time.Second)
+	h.tree.Update(h.now)
+	h.reader.Begin(h.now, want)
+	records := make(map[string]*snapshot.Cgroup)
+	for _, known := range h.tree.Cgroups() {
+		record := &snapshot.Cgroup{}
+		if !known.Gone() && h.reader.Read(known, record, want) {
+			record.Spec = h.reader.Spec(known, h.now, 0)
+			records[known.Identity.ID] = record
+		}
+	}
+	return records
+}
+
+// dump lists everything that a record holds, absent values left out.
+func dump(records map[string]*snapshot.Cgroup, order []*cgroup.Cgroup) string {
+	var text strings.Builder
+	for _, known := range order {
+		record := records[known.Identity.ID]
+		if record == nil {
+			continue
+		}
+		for field := range snapshot.FieldCount {
+			if value, ok := record.Get(field); ok {
+				fmt.Fprintf(&text, "%s %s %d\n", known.Identity.ID, snapshot.Fields[field].Name, value)
+			}
+		}
+		for i := range record.Devices {
+			device := &record.Devices[i]
+			for stat := range snapshot.DeviceStatCount {
+				for op := range snapshot.Ops {
+					if value, ok := device.Get(stat, op); ok {
+						fmt.Fprintf(&text, "%s device %d:%d %d %s %d\n", known.Identity.ID, device.Major, device.Minor, stat, snapshot.OpNames[op], value)
+					}
+				}
+			}
+		}
+		spec := record.Spec
+		fmt.Fprintf(&text, "%s spec has cpu %t memory %t io %t pids %t\n", known.Identity.ID, spec.HasCPU, spec.HasMemory, spec.HasIO, spec.HasPids)
+		for _, limit := range []struct {
+			name  string
+			value snapshot.Optional
+		}{
+			{"cpu_shares", spec.CPUShares},
+			{"cpu_quota", spec.CPUQuota},
+			{"cpu_period", spec.CPUPeriod},
+			{"memory_limit", spec.MemoryLimit},
+			{"memory_reservation", spec.MemoryReservation},
+			{"swap_limit", spec.SwapLimit},
+			{"pids_limit", spec.PidsLimit},
+		} {
+			if limit.value.Present {
+				fmt.Fprintf(&text, "%s spec %s %d\n", known.Identity.ID, limit.name, limit.value.Value)
+			}
+		}
+	}
+	return text.String()
+}
+
+func TestRecordedTrees(t *testing.T) {
+	trees, err := filepath.Glob("testdata/v*-*/sys")
+	if err != nil || len(trees) < 2 {
+		t.Fatalf("recorded trees: got %v (%v), want one of each version", trees, err)
+	}
+	for _, folder := range trees {
+		root := filepath.Dir(folder)
+		t.Run(filepath.Base(root), func(t *testing.T) {
+			h := newHost(t, root, cgroup.TreeOptions{MaxWatches: -1}, cgroup.ReaderOptions{})
+			got := dump(h.pass(snapshot.Core), h.tree.Cgroups())
+			golden := root + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("records of %s differ from the golden file (-want +got; -update writes it anew):\n%s", root, diff)
+			}
+			if faults := h.reader.Stats().Faults; len(faults) > 0 {
+				t.Errorf("faults while reading %s: got %v, want none", root, faults)
+			}
+		})
+	}
+}
+
+// What is used must be the same whether it is read alone or with all details, since most answers ask for it alone.
+func TestUseAlone(t *testing.T) {
+	use := []snapshot.Field{
+		snapshot.CPUUsage, snapshot.MemoryUsage, snapshot.MemoryWorkingSet, snapshot.MemorySwap, snapshot.MemoryRSS, snapshot.MemoryPgfault, snapshot.MemoryPgmajfault,
+	}
+	for _, tree := range []string{"testdata/v1-6.18.44", "testdata/v2-6.1.0"} {
+		h := newHost(t, tree, cgroup.TreeOptions{MaxWatches: -1}, cgroup.ReaderOptions{})
+		whole, alone := h.pass(snapshot.Core), h.pass(snapshot.CPUUse|snapshot.MemoryUse)
+		shown := 0
+		for id, record := range whole {
+			for _, field := range use {
+				want, wanted := record.Get(field)
+				if got, ok := alone[id].Get(field); got != want || ok != wanted {
+					t.Errorf("%s, cgroup %s, %s: got %d, %v alone, want %d, %v as in a whole pass", tree, id, snapshot.Fields[field].Name, got, ok, want, wanted)
+				}
+				if wanted {
+					shown++
+				}
+			}
+			for _, field := range []snapshot.Field{snapshot.MemoryPeak, snapshot.MemoryOOMKills, snapshot.PidsCurrent} {
+				if got, ok := alone[id].Get(field); ok {
+					t.Errorf("%s, cgroup %s, %s: got %d, want it absent from what is used alone", tree, id, snapshot.Fields[field].Name, got)
+				}
+			}
+		}
+		if shown < len(use)*2 {
+			t.Errorf("%s: compared %d figures, want at least those of two cgroups", tree, shown)
+		}
+	}
+}
+
+// A second pass must see the same through its kept descriptors, and open nothing.
+func TestKeptDescriptorsReadTheSame(t *testing.T) {
+	h := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{})
+	first := dump(h.pass(snapshot.Core), h.tree.Cgroups())
+	kept := h.reader.Stats().Descriptors
+	second := dump(h.pass(snapshot.Core), h.tree.Cgroups())
+	if first != second {
+		t.Errorf("second pass differs:\n%s", cmp.Diff(first, second))
+	}
+	if again := h.reader.Stats().Descriptors; again != kept || kept == 0 {
+		t.Errorf("descriptors: got %d after two passes and %d after one, want the same and some", again, kept)
+	}
+}
+
+// Without room for descriptors every file is opened for each read, with the same result.
+func TestDescriptorBudget(t *testing.T) {
+	free := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{})
+	want := dump(free.pass(snapshot.Core), free.tree.Cgroups())
+	tight := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{MaxDescriptors: 5})
+	for pass := range 3 {
+		if got := dump(tight.pass(snapshot.Core), tight.tree.Cgroups()); got != want {
+			t.Errorf("pass %d with 5 descriptors differs:\n%s", pass, cmp.Diff(want, got))
+		}
+	}
+	stats := tight.reader.Stats()
+	if stats.Descriptors != 5 || stats.Unkept == 0 {
+		t.Errorf("descriptors: got %d kept and %d reads without, want 5 and some", stats.Descriptors, stats.Unkept)
+	}
+}
+
+// Descriptors that no request needs any more make way for those that are in need.
+func TestUnusedDescriptorsYield(t *testing.T) {
+	h := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{MaxDescriptors: 8})
+	h.pass(snapshot.Pressure)
+	unkept := func() uint64 {
+		before := h.reader.Stats().Unkept
+		h.pass(snapshot.CPU | snapshot.Memory)
+		return h.reader.Stats().Unkept - before
+	}
+	all := unkept()
+	for range 40 {
+		h.pass(snapshot.CPU | snapshot.Memory)
+	}
+	if got, want := unkept(), all-8; got != want {
+		t.Errorf("reads without a descriptor: got %d a pass, want %d, once the 8 of pressure files were given up", got, want)
+	}
+}

@@ -1,0 +1,102 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nodevitals/nodevitals/collector/cgrouptest"
+	"github.com/nodevitals/nodevitals/snapshot"
+)
+
+// slowRuntime stands in for a runtime that answers when it is let.
+type slowRuntime struct {
+	asked   atomic.Int64
+	answers chan error
+	layers  map[string]snapshot.Usage
+}
+
+func (r *slowRuntime) WritableLayers(ctx context.Context) (map[string]snapshot.Usage, error) {
+	r.asked.Add(1)
+	select {
+	case err := <-r.answers:
+		if err != nil {
+			return nil, err
+		}
+		return r.layers, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (r *slowRuntime) ImageFilesystem(context.Context) (images, layers *snapshot.ImageFilesystem, err error) {
+	return &snapshot.ImageFilesystem{Time: time.Unix(1, 0), MountPoint: "/images"}, nil, nil
+}
+
+// No pass waits for a runtime that is slow, one question is under way at a time, and what it told stays while it fails.
+func TestSlowRuntime(t *testing.T) {
+	_, _, container := makePod(t)
+	container.Start(t, "sleep")
+	source := &names{}
+	source.tell(testPod())
+	runtime := &slowRuntime{answers: make(chan error), layers: map[string]snapshot.Usage{
+		containerID: {Time: time.Unix(1795487950, 0), Bytes: snapshot.Some(4096), Inodes: snapshot.Some(3)},
+	}}
+	c := newTest(t, func(o *Options) { o.MaxAge, o.StorageMaxAge, o.Names, o.Runtime = 0, 0, source, runtime })
+	layer := func() snapshot.Usage {
+		s := mustSnapshot(t, c, snapshot.All)
+		if len(s.Pods) != 1 {
+			t.Fatalf("pods: got %d, want 1", len(s.Pods))
+		}
+		return s.Pods[0].Containers[0].WritableLayer
+	}
+	for range 5 {
+		if got := layer(); got.Bytes.Present {
+			t.Errorf("layer before the runtime answered: got %+v, want none", got)
+		}
+	}
+	if asked := runtime.asked.Load(); asked != 1 {
+		t.Errorf("questions under way: got %d, want 1", asked)
+	}
+	// A pass that sees an answer need not have asked the next question, so passes go on until somebody takes the answer.
+	answer := func(err error) {
+		cgrouptest.Await(t, "a question to the runtime", func() (bool, string) {
+			select {
+			case runtime.answers <- err:
+				return true, ""
+			default:
+				layer()
+				return false, "none waits for an answer"
+			}
+		})
+	}
+	answer(nil)
+	cgrouptest.Await(t, "the layer", func() (bool, string) {
+		got := layer()
+		return got == runtime.layers[containerID], fmt.Sprintf("%+v", got)
+	})
+	answer(errors.New("the runtime is ill"))
+	cgrouptest.Await(t, "the failure to be counted", func() (bool, string) {
+		layer()
+		errors := c.Status().Errors
+		return errors[ErrorKey{"runtime", "incomplete"}] > 0, fmt.Sprint(errors)
+	})
+	if err := c.Answers(RuntimePart); err == nil {
+		t.Error("health: got no error while the runtime is ill")
+	}
+	if got := layer(); got != runtime.layers[containerID] {
+		t.Errorf("layer after a failure: got %+v, want the last one", got)
+	}
+	answer(nil)
+	cgrouptest.Await(t, "health after the runtime answered again", func() (bool, string) {
+		layer()
+		err := c.Answers(RuntimePart)
+		return err == nil, fmt.Sprint(err)
+	})
+	if s := mustSnapshot(t, c, snapshot.All); s.Node.Images == nil || s.Node.Images.MountPoint != "/images" {
+		t.Errorf("images: got %+v", s.Node.Images)
+	}
+}

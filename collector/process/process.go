@@ -1,0 +1,302 @@
+// Package process counts the processes of cgroups, with their descriptors and sockets.
+//
+// Counting descriptors is cheap: one statx a process on Linux 6.2 and later. Finding the sockets among them takes a readlink
+// for each, so their number a round is bounded, and rounds take turns.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nodevitals/nodevitals/snapshot"
+)
+
+// DefaultLinks is the number of links that are read in a round unless a Budget says otherwise: some 20 ms of CPU.
+const DefaultLinks = 20000
+
+// Budget bounds the work of one round.
+type Budget struct {
+	// Links is how many links of /proc/PID/fd are read; 0 is DefaultLinks. One cgroup is read whole even if it has more.
+	Links int
+}
+
+// Options say where and how much to read.
+type Options struct {
+	// HostRoot is where the host's root is mounted; "/" on the host itself.
+	HostRoot string
+	// Budget bounds the work of one round.
+	Budget Budget
+}
+
+// Target is a cgroup to count.
+type Target struct {
+	// Procs is the path of the cgroup's cgroup.procs, as the agent sees it.
+	Procs string
+	// LimitsPID is the process whose limit of open files is the cgroup's; 0 is none. See [FirstPID].
+	LimitsPID int
+	// Values gets the numbers. It holds those of the last round, which stay where the budget was spent before.
+	Values *snapshot.Values
+}
+
+// FirstPID as a Target's LimitsPID stands for the first process of the cgroup, which is a container's own unless that has moved.
+const FirstPID = -1
+
+// Reader counts processes. It remembers where the last round stopped, and is not safe for concurrent use.
+type Reader struct {
+	hostRoot string
+	links    int
+	proc     folder
+	// sized tells that the kernel gives the number of descriptors as the size of /proc/PID/fd (Linux 6.2).
+	sized bool
+	// next is the path of the target whose sockets the next round counts first, nextAt its place in this one.
+	next   string
+	nextAt int
+
+	path, text, entries []byte
+	pids                []int
+	link                [8]byte
+}
+
+// NewReader makes a reader.
+func NewReader(options Options) *Reader {
+	links := options.Budget.Links
+	if links <= 0 {
+		links = DefaultLinks
+	}
+	return &Reader{hostRoot: options.HostRoot, links: links, proc: noFolder, text: make([]byte, 4096), entries: make([]byte, 32<<10)}
+}
+
+// round is what one call of Read counts.
+type round struct {
+	// left is how many links may still be read; spent tells that a target had to do without.
+	left  int
+	spent bool
+	// denied counts targets with hidden processes; failure is the first other error.
+	denied  int
+	failure error
+}
+
+// Read counts every target into its Values: ProcessCount, ProcessFDs, ProcessSockets and, with a LimitsPID, ProcessNoFileSoft.
+// What cannot be known is absent: all of it if cgroup.procs cannot be read, descriptors or sockets if only one process of the
+// cgroup hides them. When the budget of links is spent, the sockets of the other targets stay those of the round before, and
+// the next round starts with them. A cgroup or process that is gone is no error.
+//
+// It returns one error that counts the targets with hidden processes, wrapping [fs.ErrPermission], and one for the first
+// other failure.
+func (r *Reader) Read(targets []Target, _ time.Time) error {
+	if err := r.openProc(); err != nil {
+		for i := range targets {
+			clearAll(targets[i].Values)
+		}
+		return err
+	}
+	current := round{left: r.links}
+	start := r.start(targets)
+	for step := range targets {
+		at := (start + step) % len(targets)
+		if r.count(&targets[at], &current) && !current.spent {
+			current.spent = true
+			r.next, r.nextAt = targets[at].Procs, at
+		}
+	}
+	if !current.spent {
+		r.next, r.nextAt = "", 0
+	}
+	return current.err()
+}
+
+// hide notes that a process of a target hides its descriptors, or that they could not be read for another reason.
+func (c *round) hide(target *Target, err error) {
+	if errors.Is(err, fs.ErrPermission) || gone(err) {
+		c.denied++
+		return
+	}
+	c.fail(target, err)
+}
+
+// fail notes another failure, of which the first is told.
+func (c *round) fail(target *Target, err error) {
+	if c.failure == nil {
+		c.failure = fmt.Errorf("read the processes of %s: %w", target.Procs, err)
+	}
+}
+
+func (c *round) err() error {
+	if c.denied == 0 {
+		return c.failure
+	}
+	hidden := fmt.Errorf("read descriptors of %d cgroups: %w", c.denied, fs.ErrPermission)
+	return errors.Join(hidden, c.failure)
+}
+
+// start finds the target that this round begins with: the one at which the last round's budget was spent, or if that cgroup
+// has gone, whatever took its place.
+func (r *Reader) start(targets []Target) int {
+	if r.next == "" || len(targets) == 0 {
+		return 0
+	}
+	for at := range targets {
+		if targets[at].Procs == r.next {
+			return at
+		}
+	}
+	return r.nextAt % len(targets)
+}
+
+// count counts one target. It returns true if sockets were left for another round.
+func (r *Reader) count(target *Target, current *round) (postponed bool) {
+	values := target.Values
+	if err := r.readPids(target.Procs); err != nil {
+		clearAll(values)
+		if !gone(err) {
+			current.fail(target, err)
+		}
+		return false
+	}
+	values.Set(snapshot.ProcessCount, uint64(len(r.pids)))
+	descriptors, err := r.countDescriptors()
+	if err != nil {
+		values.Clear(snapshot.ProcessFDs)
+		values.Clear(snapshot.ProcessSockets)
+		current.hide(target, err)
+	} else {
+		values.Set(snapshot.ProcessFDs, descriptors)
+		postponed = r.countSockets(target, descriptors, current)
+	}
+	values.Clear(snapshot.ProcessNoFileSoft)
+	pid := target.LimitsPID
+	if pid == FirstPID {
+		pid = 0
+		if len(r.pids) > 0 {
+			pid = r.pids[0]
+		}
+	}
+	if pid > 0 {
+		if limit, ok := r.readOpenFiles(pid); ok {
+			values.Set(snapshot.ProcessNoFileSoft, limit)
+		}
+	}
+	return postponed
+}
+
+// countSockets counts the sockets of the present pids if the budget allows. The first cgroup of a round that has any
+// descriptors is always counted: else one with more than the whole budget would never be.
+func (r *Reader) countSockets(target *Target, descriptors uint64, current *round) (postponed bool) {
+	whole := current.left == r.links
+	if current.spent || (descriptors > uint64(max(current.left, 0)) && !whole) {
+		return true
+	}
+	sockets, links, err := r.readSockets()
+	current.left -= links
+	if err != nil {
+		target.Values.Clear(snapshot.ProcessSockets)
+		current.hide(target, err)
+		return false
+	}
+	target.Values.Set(snapshot.ProcessSockets, sockets)
+	return false
+}
+
+// countDescriptors sums up the descriptors of the present pids.
+func (r *Reader) countDescriptors() (uint64, error) {
+	var total uint64
+	for _, pid := range r.pids {
+		count, err := r.descriptors(pid)
+		if err != nil {
+			return 0, err
+		}
+		total += count
+	}
+	return total, nil
+}
+
+// descriptors returns how many descriptors a process has: 0 if it is gone. Its error is of a process that hides them.
+func (r *Reader) descriptors(pid int) (uint64, error) {
+	if pid == 0 {
+		// The kernel writes 0 for a process outside of the agent's PID namespace.
+		return 0, unix.EACCES
+	}
+	r.setPath(pid, "/fd")
+	size, err := r.proc.size(r.path)
+	switch {
+	case err != nil:
+		return 0, r.hidden(pid, err)
+	case size > 0:
+		r.sized = true
+	case !r.sized:
+		// A process without descriptors or a kernel that does not tell.
+		count, _, err := r.list(pid, false)
+		return count, err
+	}
+	return size, nil
+}
+
+// readSockets counts the sockets among the descriptors of the present pids, and the links it read.
+func (r *Reader) readSockets() (sockets uint64, links int, err error) {
+	for _, pid := range r.pids {
+		count, found, err := r.list(pid, true)
+		links += int(count)
+		if err != nil {
+			return 0, links, err
+		}
+		sockets += found
+	}
+	return sockets, links, nil
+}
+
+// list counts the entries of /proc/PID/fd, and if asked for, the sockets among them. A process that is gone has none.
+func (r *Reader) list(pid int, sockets bool) (count, found uint64, err error) {
+	r.setPath(pid, "/fd")
+	descriptors, err := r.proc.open(r.path)
+	if err != nil {
+		return 0, 0, r.hidden(pid, err)
+	}
+	defer descriptors.close()
+	// Root may list the folder, and without CAP_SYS_PTRACE not read a link in it.
+	var denied error
+	err = descriptors.each(r.entries, func(name []byte) {
+		count++
+		if !sockets || denied != nil {
+			return
+		}
+		// Links that vanish meanwhile are descriptors that were closed.
+		var is bool
+		if is, denied = descriptors.linkStartsWith(name, r.link[:], "socket:"); is {
+			found++
+		}
+	})
+	// The links of a process that ends meanwhile are refused, too.
+	if denied != nil && !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return count, found, denied
+	}
+	if err != nil && !gone(err) {
+		return count, found, err
+	}
+	return count, found, nil
+}
+
+// hidden decides what an error on /proc/PID means: nil for a process that is gone. Mounted with hidepid, /proc denies that
+// processes of others exist, so the kernel is asked another way.
+func (r *Reader) hidden(pid int, err error) error {
+	if gone(err) && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// gone reports whether an error means that the cgroup or process is no more.
+func gone(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV)
+}
+
+func clearAll(values *snapshot.Values) {
+	for _, field := range [...]snapshot.Field{
+		snapshot.ProcessCount, snapshot.ProcessFDs, snapshot.ProcessSockets, snapshot.ProcessNoFileSoft,
+	} {
+		values.Clear(field)
+	}
+}

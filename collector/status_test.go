@@ -1,0 +1,89 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What is late makes the collector unhealthy; only what is hung is a reason to restart it.
+func TestHealth(t *testing.T) {
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	for _, test := range []struct {
+		name string
+		set  func(*Collector)
+		// check and progress are words of the errors; empty: there is none.
+		check, progress string
+	}{
+		{"nothing yet", func(*Collector) {}, "", ""},
+		{"a pass runs", func(c *Collector) { c.current = &flight{started: ago(5 * time.Second)} }, "", ""},
+		{"a pass is late", func(c *Collector) { c.current = &flight{started: ago(time.Minute)} }, "pass has run for 1m", ""},
+		{"a pass hangs", func(c *Collector) { c.current = &flight{started: ago(time.Hour)} }, "pass has run for 1h", "pass has run for 1h"},
+		{"the tick is due", func(c *Collector) { c.ticked = ago(15 * time.Second) }, "", ""},
+		{"the tick is late", func(c *Collector) { c.ticked = ago(time.Minute) }, "every 10s, and were not for 1m", ""},
+		{"the tick hangs", func(c *Collector) { c.ticked = ago(time.Hour) }, "were not for 1h", "were not for 1h"},
+		{"a pass failed", func(c *Collector) { c.status.LastError, c.failing = errors.New("lost"), ago(time.Second) }, "lost", ""},
+		{"all passes fail", func(c *Collector) { c.status.LastError, c.failing = errors.New("lost"), ago(time.Hour) }, "lost", "has failed for 1h0m0s: lost"},
+		{"passes failed once", func(c *Collector) { c.failing = ago(time.Hour) }, "", ""},
+		{"a filesystem hangs", func(c *Collector) { c.silent[StoragePart] = errors.New("no answer") }, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newTest(t, func(o *Options) { o.Tick = 10 * time.Second })
+			c.mutex.Lock()
+			test.set(c)
+			c.mutex.Unlock()
+			for _, one := range []struct {
+				what, want string
+				check      func(context.Context) error
+			}{{"Check", test.check, c.Check}, {"CheckProgress", test.progress, c.CheckProgress}} {
+				err := one.check(t.Context())
+				if (err != nil) != (one.want != "") || (err != nil && !strings.Contains(err.Error(), one.want)) {
+					t.Errorf("%s: got %v, want %q", one.what, err, one.want)
+				}
+			}
+		})
+	}
+}
+
+// A tick that waits behind a pass which does not end is late in the end, though nobody asks for anything.
+func TestTickBehindAHungReaderIsNoticed(t *testing.T) {
+	c := newTest(t, func(o *Options) { o.Tick = 100 * time.Millisecond })
+	c.reading.Lock()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- c.Run(ctx) }()
+	since := time.Time{}
+	for deadline := time.Now().Add(time.Minute); since.IsZero(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited a minute for the tick to be due")
+		}
+		c.mutex.Lock()
+		since = c.ticked
+		// As if the time had passed.
+		if !since.IsZero() {
+			c.ticked = since.Add(-hungAfter)
+		}
+		c.mutex.Unlock()
+	}
+	await := func(what string, want bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); (c.CheckProgress(ctx) == nil) != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("waited a minute for %s; seen: %v", what, c.CheckProgress(ctx))
+			}
+		}
+	}
+	await("the tick to be overdue", false)
+	c.reading.Unlock()
+	await("the tick to be in time again", true)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("the tick ended with %v", err)
+	}
+	// A collector that stops is not late.
+	if !c.ticked.IsZero() {
+		t.Errorf("a tick is due after the end: %v", c.ticked)
+	}
+}

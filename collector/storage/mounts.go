@@ -1,0 +1,181 @@
+package storage
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/nodevitals/nodevitals/collector/machine/hostfile"
+)
+
+// partition is a mounted filesystem that counts as the node's, under the name that cAdvisor gives it.
+type partition struct {
+	device, mountPoint, kind string
+	major, minor             uint32
+	// number is the device number in mountinfo, by which other mounts of the same filesystem are found. On btrfs, major and minor are others.
+	number uint64
+}
+
+// key tells filesystems apart that need to be asked each on its own. Mounts of one NFS export are one filesystem; if its server
+// is silent, one worker waits for all of them.
+func (p *partition) key() string {
+	if strings.HasPrefix(p.kind, "nfs") {
+		return "nfs " + strconv.FormatUint(uint64(p.major), 10) + ":" + strconv.FormatUint(uint64(p.minor), 10)
+	}
+	return p.device + "\x00" + p.mountPoint
+}
+
+// mountTable keeps the list of partitions current.
+type mountTable struct {
+	hostRoot   string
+	file       *hostfile.File
+	fallback   *hostfile.File
+	last       []byte
+	known      bool
+	partitions []partition
+}
+
+func newMountTable(hostRoot string) *mountTable {
+	proc := filepath.Join(hostRoot, "proc")
+	return &mountTable{
+		hostRoot: hostRoot,
+		file:     hostfile.New(filepath.Join(proc, "1/mountinfo")),
+		// Where an ordinary user cannot see process 1 (mount option hidepid).
+		fallback: hostfile.New(filepath.Join(proc, "self/mountinfo")),
+	}
+}
+
+// update reads the mounts anew if there may be others, and reports whether there are. With an error the list stays.
+func (t *mountTable) update() (changed bool, err error) {
+	if t.known && !t.signalled() {
+		return false, nil
+	}
+	file := t.file
+	text, err := file.Read()
+	if err != nil {
+		t.file.Close()
+		file = t.fallback
+		other, otherErr := file.Read()
+		if otherErr != nil {
+			t.known = false
+			return false, err
+		}
+		text = other
+	}
+	if t.known && bytes.Equal(text, t.last) {
+		return false, nil
+	}
+	mounts, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
+	if err != nil {
+		t.known = false
+		return false, fmt.Errorf("parse %s: %w", file.Path(), err)
+	}
+	t.last = append(t.last[:0], text...)
+	t.known = true
+	t.partitions = choose(mounts, func(mount *mountinfo.Info) (uint32, uint32, bool) { return btrfsNumber(t.hostRoot, mount) })
+	return true, nil
+}
+
+// signalled asks the kernel whether mounts changed since the last time it was asked (proc_pid_mountinfo(5)): a poll in place of
+// a text of up to megabytes. A recorded tree's plain file cannot tell, so it is always read.
+func (t *mountTable) signalled() bool {
+	fd := t.file.Descriptor()
+	if fd < 0 {
+		fd = t.fallback.Descriptor()
+	}
+	if fd < 0 {
+		return true
+	}
+	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}
+	if _, err := unix.Poll(polled, 0); err != nil {
+		return true
+	}
+	if polled[0].Revents != 0 {
+		return true
+	}
+	var stat unix.Stat_t
+	return unix.Fstat(fd, &stat) != nil || stat.Size > 0
+}
+
+func (t *mountTable) close() {
+	t.file.Close()
+	t.fallback.Close()
+	t.known = false
+}
+
+// choose returns the partitions among the mounts, sorted by device. The rules are cAdvisor's: of several mounts of one source the
+// first counts, a tmpfs is known by its mount point and an overlay by its device number, and "/" counts whatever its type.
+func choose(mounts []*mountinfo.Info, btrfsNumber func(*mountinfo.Info) (major, minor uint32, ok bool)) []partition {
+	found := make(map[string]partition)
+	for _, mount := range mounts {
+		if !counts(mount.FSType) {
+			continue
+		}
+		if _, seen := found[mount.Source]; seen && mount.FSType != "tmpfs" {
+			continue
+		}
+		one := newPartition(mount)
+		switch mount.FSType {
+		case "tmpfs":
+			one.device = mount.Mountpoint
+		case "overlay":
+			one.device = fmt.Sprintf("%s_%d-%d", mount.Source, mount.Major, mount.Minor)
+		case "btrfs":
+			if major, minor, ok := btrfsNumber(mount); ok {
+				one.major, one.minor = major, minor
+			}
+		}
+		found[one.device] = one
+	}
+	for _, mount := range mounts {
+		if mount.Mountpoint == "/" {
+			found[mount.Source] = newPartition(mount)
+			break
+		}
+	}
+	partitions := make([]partition, 0, len(found))
+	for _, one := range found {
+		partitions = append(partitions, one)
+	}
+	sortByDevice(partitions)
+	return partitions
+}
+
+func newPartition(mount *mountinfo.Info) partition {
+	return partition{
+		device: mount.Source, mountPoint: mount.Mountpoint, kind: mount.FSType,
+		major: uint32(mount.Major), minor: uint32(mount.Minor), number: unix.Mkdev(uint32(mount.Major), uint32(mount.Minor)),
+	}
+}
+
+// counts reports whether filesystems of a type hold data of the node's own: cAdvisor's list, by its plugins.
+func counts(kind string) bool {
+	switch kind {
+	case "overlay", "tmpfs", "btrfs", "zfs",
+		"xfs", "squashfs", "f2fs", "jfs", "reiserfs", "hfs", "hfsplus",
+		"ntfs", "vfat", "fat", "msdos", "exfat", "udf", "iso9660":
+		return true
+	}
+	return strings.HasPrefix(kind, "ext") || strings.HasPrefix(kind, "nfs")
+}
+
+// btrfsNumber returns the device number that files of a btrfs have. Each subvolume has one of its own, which mountinfo does not
+// show.
+func btrfsNumber(hostRoot string, mount *mountinfo.Info) (major, minor uint32, ok bool) {
+	if mount.Major != 0 || !strings.HasPrefix(mount.Source, "/dev/") {
+		return 0, 0, false
+	}
+	var stat unix.Stat_t
+	if err := unix.Stat(filepath.Join(hostRoot, mount.Source), &stat); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFBLK {
+		return 0, 0, false
+	}
+	if err := unix.Stat(filepath.Join(hostRoot, mount.Mountpoint), &stat); err != nil {
+		return 0, 0, false
+	}
+	return unix.Major(stat.Dev), unix.Minor(stat.Dev), true
+}

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// startTLS serves handler with TLS, and returns the address and a client that knows the certificate.
+func startTLS(t *testing.T, log *zap.Logger, handler http.Handler) (string, *http.Client) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	text, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate)
+	listener, err := Listen(t.Context(), Address{Host: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := New(log, DefaultLimits())
+	s.Add(Endpoint{Name: "secure", Listener: listener, Handler: handler, TLS: &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		Certificates: []tls.Certificate{{Certificate: [][]byte{text}, PrivateKey: key}},
+	}})
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		cancel()
+		if err := receive(t, done, "the server to stop"); err != nil {
+			t.Error(err)
+		}
+	})
+	return listener.Addr().String(), client
+}
+
+func TestTLSSpeaksHTTP2(t *testing.T) {
+	address, client := startTLS(t, zap.NewNop(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil {
+			t.Error("the handler is not told of TLS")
+		}
+		_, _ = io.WriteString(w, r.Proto)
+	}))
+	answer, err := client.Get("https://" + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if body, _ := io.ReadAll(answer.Body); string(body) != "HTTP/2.0" {
+		t.Errorf("spoke %s", body)
+	}
+}
+
+// Who sends garbage gets no answer of a handler, and fills no log.
+func TestGarbageOnATLSPort(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	reached := make(chan string, 100)
+	address, client := startTLS(t, zap.New(core), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path }))
+	for i := range 30 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		garbage := [][]byte{[]byte("garbage\r\n\r\n"), []byte("GET /garbage HTTP/1.1\r\nHost: x\r\n\r\n"), {0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0}, make([]byte, 4096)}[i%4]
+		_, _ = conn.Write(garbage)
+		// The end of the connection is when the server is done with it, and has logged.
+		answer, _ := io.ReadAll(conn)
+		if i%4 == 1 && !strings.Contains(string(answer), "HTTP request to an HTTPS server") {
+			t.Errorf("plain HTTP was answered %q", answer)
+		}
+		conn.Close()
+	}
+	if got := logs.Len(); got == 0 || got > loggedErrors {
+		t.Errorf("30 broken handshakes made %d lines, want 1 to %d: %v", got, loggedErrors, logs.All())
+	}
+	for _, line := range logs.All() {
+		if strings.Contains(line.Message, "127.0.0.1") {
+			t.Errorf("the message tells the client, which makes each another kind: %s", line.Message)
+		}
+	}
+	answer, err := client.Get("https://" + address + "/good")
+	if err != nil {
+		t.Fatalf("after garbage: %v", err)
+	}
+	answer.Body.Close()
+	if got := receive(t, reached, "a request"); got != "/good" {
+		t.Errorf("garbage reached a handler as %s", got)
+	}
+}

@@ -1,0 +1,442 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// authority signs certificates of clients and servers.
+type authority struct {
+	key         *ecdsa.PrivateKey
+	certificate *x509.Certificate
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	text, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authority{key: key, certificate: certificate}
+}
+
+// issue returns a certificate with its key, for clients and for servers on loopback.
+func (a *authority) issue(t *testing.T, name string, expires time.Time) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: expires,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	text, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{text}, PrivateKey: key}
+}
+
+func (a *authority) write(t *testing.T, path string) {
+	t.Helper()
+	writeFile(t, path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}))
+}
+
+// writePair writes a certificate and its key, both into one file.
+func writePair(t *testing.T, path string, pair tls.Certificate) {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
+	writeFile(t, path+".new", append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...))
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeFile(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// secureClient asks as somebody, and verifies by a bundle.
+type secureClient struct {
+	bundle      string
+	certificate *tls.Certificate
+	token       string
+}
+
+// ask returns the status, or 0 with the error as the body.
+func (c secureClient) ask(t *testing.T, method, url string) (status int, body, protocol string) {
+	t.Helper()
+	text, err := os.ReadFile(c.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	config := &tls.Config{RootCAs: roots}
+	if c.certificate != nil {
+		// Shown whatever the server asks for.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.certificate, nil }
+	}
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return 0, err.Error(), ""
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatalf("%s: %v", url, err)
+	}
+	return answer.StatusCode, string(content), answer.Proto
+}
+
+// startSecure runs an agent with a secure port on loopback, and returns the port's URL.
+func startSecure(t *testing.T, args ...string) (*running, string) {
+	t.Helper()
+	port := strconv.Itoa(freePorts(t, 1)[0])
+	a := startAgent(t, 0, append([]string{"--bind-address=127.0.0.1", "--secure-port=" + port, "--pod-source=none", "--log-level=debug"}, args...)...)
+	return a, "https://127.0.0.1:" + port
+}
+
+func TestSecurePortLetsInWhoIsKnown(t *testing.T) {
+	folder, ca := t.TempDir(), newAuthority(t)
+	clients, made := filepath.Join(folder, "clients.crt"), filepath.Join(folder, "made")
+	ca.write(t, clients)
+	a, url := startSecure(t, "--client-ca-file="+clients, "--authorization-mode=AlwaysAllow", "--tls-cert-dir="+made)
+	jane, old, eve := ca.issue(t, "jane", time.Now().Add(time.Hour)), ca.issue(t, "old", time.Now().Add(-time.Hour)), newAuthority(t).issue(t, "eve", time.Now().Add(time.Hour))
+	known := secureClient{bundle: filepath.Join(made, "ca.crt"), certificate: &jane}
+	for _, e := range endpoints {
+		status, body, protocol := known.ask(t, http.MethodGet, url+e.path)
+		if status != http.StatusOK || protocol != "HTTP/2.0" || !strings.Contains(body, e.has) {
+			t.Errorf("%s: got %d over %s:\n%.300s", e.path, status, protocol, body)
+		}
+	}
+	if status, _, _ := known.ask(t, http.MethodGet, url+"/nothing"); status != http.StatusNotFound {
+		t.Errorf("a path that is not served: got %d for who may, want 404", status)
+	}
+	for name, stranger := range map[string]struct {
+		client secureClient
+		want   string
+	}{
+		"no certificate":      {secureClient{bundle: known.bundle}, "wanted is a client certificate"},
+		"expired certificate": {secureClient{bundle: known.bundle, certificate: &old}, "expired"},
+		"another authority's": {secureClient{bundle: known.bundle, certificate: &eve}, "unknown authority"},
+		"a token":             {secureClient{bundle: known.bundle, token: "anything"}, "wanted is a client certificate"},
+	} {
+		for _, path := range []string{"/metrics", "/", "/healthz", "/nothing", "/metrics/../nothing", "/%00", "/stats/summary?x=%zz"} {
+			status, body, _ := stranger.client.ask(t, http.MethodGet, strings.ReplaceAll(url+path, "%zz", "%25"))
+			if status != http.StatusUnauthorized || !strings.HasPrefix(body, "Unauthorized (verb=get, path=/") || !strings.Contains(body, stranger.want) {
+				t.Errorf("%s, %s: got %d %s", name, path, status, body)
+			}
+		}
+	}
+	if status, body, _ := (secureClient{bundle: clients, certificate: &jane}).ask(t, http.MethodGet, url+"/metrics"); status != 0 {
+		t.Errorf("a client that does not know the authority was answered %d %s", status, body)
+	}
+	if !strings.Contains(a.stdout.String(), url+"/ for who may\n") {
+		t.Errorf("stdout does not tell of the secure port:\n%s", &a.stdout)
+	}
+	if status := a.terminate(t); status != 0 {
+		t.Errorf("exit status after SIGTERM: got %d; stderr:\n%s", status, &a.stderr)
+	}
+}
+
+func TestCertificatesAreReloadedWhileServing(t *testing.T) {
+	folder, first, second := t.TempDir(), newAuthority(t), newAuthority(t)
+	clients, serving, bundle := filepath.Join(folder, "clients.crt"), filepath.Join(folder, "serving.pem"), filepath.Join(folder, "bundle.crt")
+	first.write(t, clients)
+	writePair(t, serving, first.issue(t, "server", time.Now().Add(time.Hour)))
+	a, url := startSecure(t, "--client-ca-file="+clients, "--authorization-mode=AlwaysAllow", "--tls-cert-file="+serving, "--tls-private-key-file="+serving)
+	jane, joe := first.issue(t, "jane", time.Now().Add(time.Hour)), second.issue(t, "joe", time.Now().Add(time.Hour))
+	first.write(t, bundle)
+	if status, body, _ := (secureClient{bundle: bundle, certificate: &jane}).ask(t, http.MethodGet, url+"/metrics"); status != http.StatusOK {
+		t.Fatalf("before: got %d %s", status, body)
+	}
+	await := func(what string, client secureClient, want int) {
+		t.Helper()
+		var status int
+		var body string
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+			if status, body, _ = client.ask(t, http.MethodGet, url+"/healthz/ping"); status == want {
+				return
+			}
+		}
+		t.Fatalf("waited %s for %s: want %d, got %d %s; stderr:\n%s", patience, what, want, status, body, &a.stderr)
+	}
+	// The new authority's certificate for the server, and its clients.
+	writePair(t, serving, second.issue(t, "server", time.Now().Add(time.Hour)))
+	second.write(t, clients)
+	second.write(t, bundle)
+	await("the new authority's client at the new certificate", secureClient{bundle: bundle, certificate: &joe}, http.StatusOK)
+	await("the end of the old authority's clients", secureClient{bundle: bundle, certificate: &jane}, http.StatusUnauthorized)
+	// Files of no use, and then none at all.
+	writeFile(t, serving, []byte("garbage"))
+	writeFile(t, clients, nil)
+	for deadline := time.Now().Add(patience); strings.Count(a.stderr.String(), "is of no use") < 2; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s for a word on both files; stderr:\n%s", patience, &a.stderr)
+		}
+	}
+	await("the one before", secureClient{bundle: bundle, certificate: &joe}, http.StatusOK)
+}
+
+// fakeAPI is an API server that misbehaves: it answers a token review as told, and puts the token into its words.
+type fakeAPI struct {
+	mode  atomic.Value // "yes", "error", "silence", "away"
+	asked atomic.Int32
+	end   chan struct{}
+}
+
+func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	w.Header().Set("Content-Type", "application/json")
+	switch mode := f.mode.Load(); {
+	case mode == "silence":
+		select {
+		case <-f.end:
+		case <-r.Context().Done():
+		}
+	case mode == "error":
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":400,"message":%q}`, body)
+	case strings.HasSuffix(r.URL.Path, "/tokenreviews"):
+		f.asked.Add(1)
+		known := strings.Contains(string(body), `:"known-secret"`)
+		fmt.Fprintf(w, `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":%s,"status":{"authenticated":%t,"error":%q,"user":{"username":"jane"}}}`,
+			`{"token":"echo"}`, known, string(body))
+	case strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"):
+		fmt.Fprintf(w, `{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":%t}}`,
+			strings.Contains(string(body), `"subresource":"metrics"`))
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func kubeconfigOf(t *testing.T, url string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	writeFile(t, path, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+current-context: test
+clusters: [{name: test, cluster: {server: %q}}]
+users: [{name: test, user: {token: agents-own-secret}}]
+contexts: [{name: test, context: {cluster: test, user: test}}]
+`, url))
+	return path
+}
+
+// While the API server errs, is silent or away, who is known goes on, who is not is refused, and no log has a token.
+func TestSecurePortInBadWeather(t *testing.T) {
+	fake := &fakeAPI{end: make(chan struct{})}
+	fake.mode.Store("yes")
+	api := httptest.NewServer(fake)
+	defer api.Close()
+	defer close(fake.end)
+	made := t.TempDir()
+	a, url := startSecure(t, "--kubeconfig="+kubeconfigOf(t, api.URL), "--tls-cert-dir="+made, "--authentication-token-webhook-cache-ttl=1h")
+	bundle := filepath.Join(made, "ca.crt")
+	known := secureClient{bundle: bundle, token: "known-secret"}
+	expect := func(client secureClient, path string, status int, want string) {
+		t.Helper()
+		if got, body, _ := client.ask(t, http.MethodGet, url+path); got != status || !strings.Contains(body, want) {
+			t.Errorf("%s: got %d %.300s, want %d with %q", path, got, body, status, want)
+		}
+	}
+	expect(known, "/metrics/resource", 200, "node_cpu_usage_seconds_total")
+	expect(known, "/stats/summary", 403, "Forbidden (user=jane, verb=get, resource=nodes, subresource(s)=[stats])\n")
+	expect(known, "/nothing", 403, "Forbidden (user=jane, verb=get, resource=nodes, subresource(s)=[proxy])\n")
+	expect(secureClient{bundle: bundle, token: "unknown-secret"}, "/metrics", 401, "does not know it")
+	expect(secureClient{bundle: bundle}, "/metrics", 401, "wanted is a bearer token")
+	for i, mode := range []string{"error", "silence", "away"} {
+		fake.mode.Store(mode)
+		if mode == "away" {
+			api.CloseClientConnections()
+			_ = api.Listener.Close() // httptest closes it again
+		}
+		expect(known, "/metrics/resource", 200, "node_cpu_usage_seconds_total")
+		expect(known, "/stats/summary", 403, "Forbidden")
+		expect(known, "/healthz", 500, "Authorization error (user=jane, verb=get, resource=nodes, subresource=healthz)\n")
+		expect(secureClient{bundle: bundle, token: fmt.Sprintf("other-secret-%d", i)}, "/metrics", 401, "could not be asked")
+	}
+	if got := fake.asked.Load(); got != 2 {
+		t.Errorf("reviewed %d tokens while all was well, want each of the two once", got)
+	}
+	if status := a.terminate(t); status != 0 {
+		t.Errorf("exit status: got %d", status)
+	}
+	logs := a.stderr.String() + a.stdout.String()
+	if strings.Contains(logs, "-secret") {
+		t.Errorf("a token is in the log:\n%s", logs)
+	}
+	if got := strings.Count(logs, "a bearer token could not be reviewed"); got != 1 {
+		t.Errorf("told %d times that tokens cannot be reviewed, want once a minute:\n%s", got, logs)
+	}
+}
+
+func TestSecurePortIsOffWithoutAnybodyToLetIn(t *testing.T) {
+	a := startAgent(t, 0)
+	if strings.Contains(a.stdout.String(), "https://") {
+		t.Errorf("stdout tells of a secure port:\n%s", &a.stdout)
+	}
+}
+
+func TestSecureMistakesAreOneLine(t *testing.T) {
+	folder, ca := t.TempDir(), newAuthority(t)
+	clients, broken := filepath.Join(folder, "ca.crt"), filepath.Join(folder, "broken")
+	ca.write(t, clients)
+	writeFile(t, broken, []byte("garbage"))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	taken := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	free := strconv.Itoa(freePorts(t, 1)[0])
+	alone := []string{"--read-only-port=0", "--healthz-port=0"}
+	allowed := append([]string{"--client-ca-file=" + clients, "--authorization-mode=AlwaysAllow", "--secure-port=" + free}, alone...)
+	with := func(base []string, more ...string) []string { return append(append([]string(nil), base...), more...) }
+	for _, test := range []struct {
+		name   string
+		args   []string
+		status int
+		want   []string
+	}{
+		{"nobody to let in", []string{"--secure-port=" + free}, exitUsage, []string{"--secure-port", "--kubeconfig", "--client-ca-file"}},
+		{"nobody to decide", []string{"--client-ca-file=" + clients}, exitUsage, []string{"--authorization-mode", "--kubeconfig", "AlwaysAllow"}},
+		{"unknown mode", with(allowed, "--authorization-mode=RBAC"), exitUsage, []string{"--authorization-mode", "RBAC", "Webhook"}},
+		{"no kubeconfig", []string{"--kubeconfig=" + folder + "/none"}, exitFailure, []string{"--kubeconfig", "none"}},
+		{"no address", with(allowed, "--bind-address=here"), exitUsage, []string{"--bind-address", "here"}},
+		{"port too large", []string{"--secure-port=70000"}, exitUsage, []string{"--secure-port", "70000"}},
+		{"half of a pair", with(allowed, "--tls-cert-file="+clients), exitUsage, []string{"--tls-cert-file", "--tls-private-key-file"}},
+		{"two certificates", with(allowed, "--tls-cert-file=a", "--tls-private-key-file=b", "--tls-cert-dir=c"), exitUsage, []string{"--tls-cert-dir"}},
+		{"no name", with(allowed, "--tls-san=a b"), exitUsage, []string{"--tls-san", "a b"}},
+		{"old TLS", with(allowed, "--tls-min-version=VersionTLS10"), exitUsage, []string{"--tls-min-version", "VersionTLS12"}},
+		{"unknown suite", with(allowed, "--tls-cipher-suites=TLS_NULL"), exitUsage, []string{"--tls-cipher-suites", "TLS_NULL", "TLS_ECDHE"}},
+		{"negative TTL", with(allowed, "--authentication-token-webhook-cache-ttl=-1s"), exitUsage, []string{"--authentication-token-webhook-cache-ttl"}},
+		{"broken authorities", with(allowed, "--client-ca-file="+broken), exitFailure, []string{"--client-ca-file", broken}},
+		{"broken certificate", with(allowed, "--tls-cert-file="+broken, "--tls-private-key-file="+broken), exitFailure, []string{"--tls-cert-file", broken}},
+		{"no folder", with(allowed, "--tls-cert-dir="+broken+"/x"), exitFailure, []string{"--tls-cert-dir"}},
+		{
+			"taken port", with(allowed, "--bind-address=127.0.0.1", "--secure-port="+taken), exitFailure,
+			[]string{"127.0.0.1:" + taken, "address already in use", "kubelet", "--secure-port"},
+		},
+		{"TLS and plain", with(allowed, "--read-only-port="+free), exitUsage, []string{"--secure-port", "--read-only-port", free, "TLS"}},
+		{"TLS and health", with(allowed, "--healthz-port="+free), exitUsage, []string{"--secure-port", "--healthz-port", free, "TLS"}},
+		{
+			"overlap",
+			[]string{"--read-only-port=" + free, "--healthz-port=" + free, "--healthz-bind-address=0.0.0.0"},
+			exitUsage,
+			[]string{"--healthz-port", "--read-only-port", "0.0.0.0"},
+		},
+		{"relative socket", with(alone, "--read-only-socket=s"), exitUsage, []string{"--read-only-socket"}},
+		{"no socket", with(alone, "--read-only-socket="+broken), exitFailure, []string{"--read-only-socket", broken, "no socket"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := command(t, test.args...)
+			if got.status != test.status || got.stdout != "" {
+				t.Errorf("status %d, stdout %q; want status %d and nothing", got.status, got.stdout, test.status)
+			}
+			if !strings.HasPrefix(got.stderr, "nodevitals: ") || strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("stderr: got %q, want one line from nodevitals", got.stderr)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(got.stderr, want) {
+					t.Errorf("stderr lacks %q: %s", want, got.stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestReadOnlySocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	a := startAgent(t, 0, "--read-only-port=0", "--read-only-socket="+socket)
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	for _, e := range endpoints {
+		answer, err := client.Get("http://node" + e.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || !strings.Contains(string(body), e.has) {
+			t.Errorf("%s: got %d:\n%.300s", e.path, answer.StatusCode, body)
+		}
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("want mode 0660, got %v, %v", info, err)
+	}
+	if status := a.terminate(t); status != 0 {
+		t.Errorf("exit status: got %d; stderr:\n%s", status, &a.stderr)
+	}
+	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func TestHealthSharesTheReadOnlyPort(t *testing.T) {
+	// The later flag counts, so both of the test's ports become one.
+	port := strconv.Itoa(freePorts(t, 1)[0])
+	p := start(t, 0, "--read-only-port="+port, "--healthz-port="+port, "--log-format=json")
+	a := &running{process: p, readOnly: "http://127.0.0.1:" + port, healthz: "http://127.0.0.1:" + port}
+	if !a.ready(t) {
+		t.Fatalf("the agent ended; stderr:\n%s", &a.stderr)
+	}
+	for _, path := range []string{"/healthz", "/metrics", "/readyz"} {
+		if answer, body := get(t, a.readOnly+path, nil); answer.StatusCode != http.StatusOK {
+			t.Errorf("%s: got %d %.300s", path, answer.StatusCode, body)
+		}
+	}
+}

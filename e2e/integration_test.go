@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nodevitals/nodevitals/e2e/cluster"
+)
+
+// pulledPort is the secure port of the agent that other systems pull from.
+const pulledPort = 20350
+
+// pulledURL is its read-only port.
+const pulledURL = "http://127.0.0.1:20355"
+
+// startPulled starts nodevitals as it stands on a cluster's network: TLS with a certificate that the cluster's authority signed, and
+// everybody's rights asked of the API server.
+var startPulled = sync.OnceValue(func() error {
+	ctx := context.Background()
+	binary, err := agentBinary()
+	if err != nil {
+		return err
+	}
+	server := cluster.Server{Name: "nodevitals-pulled", Hosts: []string{cluster.NodeName}, Addresses: []string{cluster.NodeAddress, "127.0.0.1"}}
+	if err := node.Issue(server); err != nil {
+		return err
+	}
+	certificate, key := node.Certificate(server.Name)
+	_, err = node.Start(ctx, cluster.Component{
+		Name: server.Name, Path: binary, Cgroup: node.Cgroup(server.Name + ".service"),
+		Args: []string{
+			"--secure-port=" + strconv.Itoa(pulledPort), "--read-only-port=" + pulledURL[strings.LastIndexByte(pulledURL, ':')+1:], "--healthz-port=0",
+			"--tls-cert-file=" + certificate, "--tls-private-key-file=" + key, "--client-ca-file=" + node.CA(),
+			"--kubeconfig=" + node.Kubeconfig("nodevitals"), "--node-name=" + cluster.NodeName, "--root-dir=" + node.RootDir(),
+			"--kubelet-cgroups=" + node.KubeletCgroup(), "--runtime-cgroups=" + node.ContainerdCgroup(),
+		},
+		Until: "its health at " + pulledURL + "/readyz", Limit: 2 * time.Minute,
+		Ready: func(ctx context.Context) error {
+			_, err := node.Get(ctx, pulledURL+"/readyz")
+			return err
+		},
+	})
+	return err
+})
+
+// needPulled starts that agent.
+func needPulled(t *testing.T) {
+	t.Helper()
+	needCluster(t)
+	needOnlyOnce(t)
+	awaitPods(t)
+	if err := startPulled(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// applied fills in a manifest of docs/integrations, as envsubst would, and applies it.
+func applied(ctx context.Context, name string, values map[string]string) error {
+	text, err := manifest(name, values)
+	if err != nil {
+		return err
+	}
+	_, err = node.Kubectl(ctx, text, "apply", "-f", "-")
+	return err
+}
+
+// appliedForTest applies it for the length of a test.
+func appliedForTest(t *testing.T, name string, values map[string]string) {
+	t.Helper()
+	if err := applied(t.Context(), name, values); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		text, err := manifest(name, values)
+		if err == nil {
+			_, err = node.Kubectl(context.WithoutCancel(t.Context()), text, "delete", "--wait=false", "-f", "-")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func manifest(name string, values map[string]string) (string, error) {
+	text, err := os.ReadFile(filepath.Join("..", "docs", "integrations", name))
+	if err != nil {
+		return "", err
+	}
+	var unknown []string
+	filled := os.Expand(string(text), func(variable string) string {
+		value, ok := values[variable]
+		if !ok && variable >= "0" && variable <= "9" { // a group of a pattern, in the adapter's rules
+			return "$" + variable
+		}
+		if !ok && variable != "..." {
+			unknown = append(unknown, variable)
+		}
+		return value
+	})
+	if len(unknown) > 0 {
+		return "", fmt.Errorf("%s: no value for %v", name, unknown)
+	}
+	return filled, nil
+}
+
+// secret hands a server's certificate to its pods as NAME-tls, made by kubectl as anybody would.
+func secret(ctx context.Context, namespace string, server cluster.Server) error {
+	if err := node.Issue(server); err != nil {
+		return err
+	}
+	certificate, key := node.Certificate(server.Name)
+	text, err := node.Kubectl(ctx, "", "create", "secret", "tls", server.Name+"-tls", "--namespace="+namespace,
+		"--cert="+certificate, "--key="+key, "--dry-run=client", "--output=yaml")
+	if err != nil {
+		return err
+	}
+	_, err = node.Kubectl(ctx, text, "apply", "-f", "-")
+	return err
+}
+
+// bundle is the cluster's authority as an APIService wants it.
+func bundle() (string, error) {
+	text, err := os.ReadFile(node.CA())
+	return base64.StdEncoding.EncodeToString(text), err
+}
+
+// program is the path of one that the cluster is made of, or that asks it.
+func program(name string) string { return filepath.Join(node.Programs(), name) }

@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"testing"
+	"time"
+
+	authentication "k8s.io/api/authentication/v1"
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/nodevitals/nodevitals/e2e/cluster"
+)
+
+// reader asks a deployed agent with the token of an account that has the right of the manifests' reader.
+type reader struct {
+	base, token string
+	tls         *tls.Config
+}
+
+// newReader makes the account, once for each namespace that is made.
+func newReader(t *testing.T, pod *core.Pod) *reader {
+	t.Helper()
+	const name = "reader-of-the-test"
+	mustApply(t, `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: `+name+`, namespace: `+deployed+`}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: `+name+`, labels: {app.kubernetes.io/name: `+deployed+`}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: nodevitals-reader}
+subjects: [{kind: ServiceAccount, name: `+name+`, namespace: `+deployed+`}]
+`)
+	request, err := node.Client().CoreV1().ServiceAccounts(deployed).CreateToken(t.Context(), name, &authentication.TokenRequest{}, meta.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := "10250"
+	if pod.Spec.HostNetwork {
+		port = "20250"
+	}
+	return &reader{
+		base: "https://" + net.JoinHostPort(pod.Status.PodIP, port), token: request.Status.Token,
+		// Each test that has an authority says so.
+		tls: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
+	}
+}
+
+// verify makes the reader insist on a certificate of the cluster's authority, for a name or, if that is empty, the address.
+func (r *reader) verify(t *testing.T, name string) {
+	t.Helper()
+	text, err := os.ReadFile(node.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	r.tls = &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}
+}
+
+// get asks for a path.
+func (r *reader) get(ctx context.Context, path string) (answer, error) {
+	return askWith(ctx, r.tls, r.token, http.MethodGet, r.base+path)
+}
+
+// await waits until an answer matches each wanted expression and none of the others.
+func (r *reader) await(t *testing.T, path string, wanted, unwanted []string) {
+	t.Helper()
+	what := fmt.Sprintf("%s with %q and without %q", path, wanted, unwanted)
+	err := cluster.Await(t.Context(), 3*time.Minute, what, func(ctx context.Context) error {
+		got, err := r.get(ctx, path)
+		if err != nil {
+			return err
+		}
+		if got.status != http.StatusOK {
+			return fmt.Errorf("status %d: %.300s", got.status, got.body)
+		}
+		for _, expression := range wanted {
+			if !regexp.MustCompile("(?m)" + expression).MatchString(got.body) {
+				return fmt.Errorf("%d bytes without %s", len(got.body), expression)
+			}
+		}
+		for _, expression := range unwanted {
+			if found := regexp.MustCompile("(?m)" + expression).FindString(got.body); found != "" {
+				return fmt.Errorf("there is %s", found)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

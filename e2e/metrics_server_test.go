@@ -1,0 +1,260 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/kubelet/pkg/apis/stats/v1alpha1"
+
+	"github.com/nodevitals/nodevitals/e2e/cluster"
+	"github.com/nodevitals/nodevitals/e2e/workload"
+)
+
+// metricsServerLimit is how long metrics-server may take to start and to read a node twice: rates need two readings, fifteen seconds apart.
+const metricsServerLimit = 4 * time.Minute
+
+// startMetricsServer installs metrics-server as docs/integrations/metrics-server.md says, and waits until the aggregated API has the node.
+var startMetricsServer = sync.OnceValue(func() error {
+	ctx := context.Background()
+	const image = "localhost/metrics-server:0.9.0"
+	if err := node.ImportProgram(ctx, image, program("metrics-server")); err != nil {
+		return err
+	}
+	server := cluster.Server{Name: "metrics-server", Hosts: []string{"metrics-server.kube-system.svc"}}
+	if err := secret(ctx, "kube-system", server); err != nil {
+		return err
+	}
+	ca, err := bundle()
+	if err != nil {
+		return err
+	}
+	err = applied(ctx, "metrics-server.yaml", map[string]string{
+		"METRICS_SERVER_IMAGE": image, "NODEVITALS_PORT": strconv.Itoa(pulledPort), "CA_BUNDLE": ca,
+	})
+	if err != nil {
+		return err
+	}
+	return cluster.Await(ctx, metricsServerLimit, "the node in metrics.k8s.io", func(ctx context.Context) error {
+		nodes, err := nodeMetrics(ctx)
+		if err != nil {
+			logs, _ := node.Kubectl(ctx, "", "logs", "--namespace=kube-system", "deployment/metrics-server", "--tail=5")
+			return fmt.Errorf("%w\nmetrics-server says:\n%s", err, logs)
+		}
+		if len(nodes.Items) == 0 {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+})
+
+func needMetricsServer(t *testing.T) {
+	t.Helper()
+	needPulled(t)
+	if err := startMetricsServer(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// usage is what metrics.k8s.io says of a node or a container.
+type usage struct {
+	CPU    resource.Quantity `json:"cpu"`
+	Memory resource.Quantity `json:"memory"`
+}
+
+func (u usage) bytes() int64   { return u.Memory.Value() }
+func (u usage) cores() float64 { return u.CPU.AsApproximateFloat64() }
+
+type metadata struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+}
+
+type nodeList struct {
+	Items []struct {
+		Metadata  metadata  `json:"metadata"`
+		Timestamp time.Time `json:"timestamp"`
+		Usage     usage     `json:"usage"`
+	} `json:"items"`
+}
+
+type podList struct {
+	Items []struct {
+		Metadata   metadata  `json:"metadata"`
+		Timestamp  time.Time `json:"timestamp"`
+		Window     string    `json:"window"`
+		Containers []struct {
+			Name  string `json:"name"`
+			Usage usage  `json:"usage"`
+		} `json:"containers"`
+	} `json:"items"`
+}
+
+func nodeMetrics(ctx context.Context) (list nodeList, err error) {
+	return list, raw(ctx, "/apis/metrics.k8s.io/v1beta1/nodes", &list)
+}
+
+// podMetrics returns what the API has of each container, by NAMESPACE/POD/CONTAINER.
+func podMetrics(ctx context.Context) (map[string]usage, error) {
+	var list podList
+	if err := raw(ctx, "/apis/metrics.k8s.io/v1beta1/pods", &list); err != nil {
+		return nil, err
+	}
+	all := map[string]usage{}
+	for _, pod := range list.Items {
+		for _, container := range pod.Containers {
+			all[pod.Metadata.Namespace+"/"+pod.Metadata.Name+"/"+container.Name] = container.Usage
+		}
+	}
+	return all, nil
+}
+
+// raw asks the API server for a path by kubectl, and decodes the answer.
+func raw(ctx context.Context, path string, into any) error {
+	text, err := node.Kubectl(ctx, "", "get", "--raw", path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+// lasting are the containers of all pods that run until they are deleted, as NAMESPACE/POD/CONTAINER.
+func lasting() []string {
+	var names []string
+	for _, pod := range workload.Pods() {
+		for _, container := range append(slices.Clone(pod.Spec.Containers), pod.Spec.InitContainers...) {
+			ends := slices.Contains(container.Args, "exit") || slices.Contains(container.Args, "oom")
+			// metrics-server leaves out a pod of which one container has no figures at the moment.
+			if !ends && !slices.Contains(workload.Changing(), pod.Key()) {
+				names = append(names, pod.Key()+"/"+container.Name)
+			}
+		}
+	}
+	return names
+}
+
+func TestMetricsServer(t *testing.T) {
+	needMetricsServer(t)
+	t.Run("every running container", func(t *testing.T) {
+		err := cluster.Await(t.Context(), metricsServerLimit, "every lasting container in metrics.k8s.io", func(ctx context.Context) error {
+			got, err := podMetrics(ctx)
+			if err != nil {
+				return err
+			}
+			for _, name := range lasting() {
+				if got[name].bytes() == 0 {
+					return fmt.Errorf("%s: got %+v among %d containers", name, got[name], len(got))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("kubectl top", testTop)
+	t.Run("the kubelet's figures", testMetricsServerFigures)
+	t.Run("a new pod", testNewPod)
+}
+
+func testTop(t *testing.T) {
+	said, err := node.Kubectl(t.Context(), "", "top", "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said, cluster.NodeName) || strings.Contains(said, "unknown") {
+		t.Errorf("kubectl top node: got\n%s", said)
+	}
+	t.Logf("kubectl top node:\n%s", said)
+	said, err = node.Kubectl(t.Context(), "", "top", "pod", "--containers", "--all-namespaces")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("kubectl top pod --containers --all-namespaces:\n%s", said)
+	lines := map[string]bool{}
+	for line := range strings.Lines(said) {
+		if fields := strings.Fields(line); len(fields) == 5 {
+			lines[strings.Join(fields[:3], "/")] = true
+		}
+	}
+	for _, name := range lasting() {
+		if !lines[name] {
+			t.Errorf("kubectl top pod has no line for %s", name)
+		}
+	}
+}
+
+// testMetricsServerFigures holds memory against what the kubelet says now, and processor time against the kubelet's over a while. A busy
+// machine gives a program more or less of its share from moment to moment.
+func testMetricsServerFigures(t *testing.T) {
+	kubelet, err := kubeletUsage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := podMetrics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range lasting() {
+		want, ok := kubelet[name]
+		if !ok {
+			t.Errorf("the kubelet has nothing of %s", name)
+			continue
+		}
+		memory, cores := float64(got[name].bytes()), got[name].cores()
+		if math.Abs(memory-want.memory) > 2<<20+want.memory/10 {
+			t.Errorf("%s: memory is %.0f, the kubelet's %.0f", name, memory, want.memory)
+		}
+		if math.Abs(cores-want.cores) > 0.05+want.cores/2 {
+			t.Errorf("%s: processor time is %.4f cores, the kubelet's %.4f", name, cores, want.cores)
+		}
+	}
+}
+
+type kubeletFigures struct{ memory, cores float64 }
+
+// kubeletUsage is the kubelet's own summary, by NAMESPACE/POD/CONTAINER.
+func kubeletUsage(ctx context.Context) (map[string]kubeletFigures, error) {
+	text, err := node.Kubelet(ctx, summaryPath)
+	if err != nil {
+		return nil, err
+	}
+	var summary v1alpha1.Summary
+	if err := json.Unmarshal(text, &summary); err != nil {
+		return nil, err
+	}
+	all := map[string]kubeletFigures{}
+	for _, pod := range summary.Pods {
+		for _, c := range pod.Containers {
+			if c.CPU != nil && c.CPU.UsageNanoCores != nil && c.Memory != nil && c.Memory.WorkingSetBytes != nil {
+				figures := kubeletFigures{float64(*c.Memory.WorkingSetBytes), float64(*c.CPU.UsageNanoCores) / 1e9}
+				all[pod.PodRef.Namespace+"/"+pod.PodRef.Name+"/"+c.Name] = figures
+			}
+		}
+	}
+	return all, nil
+}
+
+// testNewPod: metrics-server has a pod within two of its readings, which nodevitals must not spoil.
+func testNewPod(t *testing.T) {
+	makePods(t, "young", 1, workload.Plain)
+	err := cluster.Await(t.Context(), metricsServerLimit, "the new pod in metrics.k8s.io", func(ctx context.Context) error {
+		got, err := podMetrics(ctx)
+		if err == nil && got["default/young-0/only"].bytes() == 0 {
+			err = fmt.Errorf("%d containers, and not that one", len(got))
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"k8s.io/kubelet/pkg/apis/stats/v1alpha1"
+
+	"github.com/nodevitals/nodevitals/e2e/cluster"
+)
+
+// What the API server's proxies forward, and to whom they show which certificate: docs/integrations/node-proxy.md. A node whose
+// endpoint is nodevitals is asked with the API server's own.
+func TestNodeProxy(t *testing.T) {
+	needPulled(t)
+	stand := registerNode(t, "without-kubelet", pulledPort)
+	for _, address := range []string{stand, fmt.Sprintf("https:%s:%d", stand, pulledPort)} {
+		t.Run(address, func(t *testing.T) {
+			path := "/api/v1/nodes/" + address + "/proxy"
+			for _, ask := range []struct{ path, want string }{
+				{"/metrics/cadvisor", `container_cpu_usage_seconds_total{`},
+				{"/metrics/resource", `pod_cpu_usage_seconds_total{`},
+				{"/metrics", `nodevitals_build_info{`},
+				{"/healthz", "ok"},
+			} {
+				said, err := node.Kubectl(t.Context(), "", "get", "--raw", path+ask.path)
+				if err != nil || !strings.Contains(said, ask.want) {
+					t.Errorf("%s: got error %v and %d bytes without %q: %.200s", ask.path, err, len(said), ask.want, said)
+				}
+			}
+			said, err := node.Kubectl(t.Context(), "", "get", "--raw", path+summaryPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantLastingPods(t, []byte(said))
+		})
+	}
+}
+
+// The API server shows its certificate to a node's own port alone. Another port of a node, a service or a pod is asked as nobody, and the
+// secure port lets nobody in.
+func TestProxyIsNobodyElsewhere(t *testing.T) {
+	needPulled(t)
+	const service = "nodevitals-pulled"
+	// The API server goes to pods alone, and this one has the node's address.
+	_, err := node.Kubectl(t.Context(), fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: %s, namespace: default}
+spec: {selector: {app: host-network}, ports: [{name: https, port: %d}]}
+`, service, pulledPort), "apply", "-f", "-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := node.Kubectl(context.WithoutCancel(t.Context()), "", "delete", "service/"+service); err != nil {
+			t.Log(err)
+		}
+	})
+	for _, path := range []string{
+		fmt.Sprintf("/api/v1/nodes/https:%s:%d/proxy", cluster.NodeName, pulledPort),
+		fmt.Sprintf("/api/v1/namespaces/default/services/https:%s:https/proxy", service),
+		fmt.Sprintf("/api/v1/namespaces/default/pods/https:host-network:%d/proxy", pulledPort),
+	} {
+		err := cluster.Await(t.Context(), 2*time.Minute, "a refusal at "+path, func(ctx context.Context) error {
+			said, err := node.Kubectl(ctx, "", "get", "--raw", path+resourcePath)
+			if err == nil {
+				return cluster.Stop(fmt.Errorf("it let somebody in: %.100q", said))
+			}
+			if !strings.Contains(err.Error(), "You must be logged in") {
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// registerNode makes a node as one without a kubelet would stand in the API: its address is this node's, and its kubelet's port another.
+func registerNode(t *testing.T, name string, port int32) string {
+	t.Helper()
+	ctx := t.Context()
+	nodes := node.Client().CoreV1().Nodes()
+	made, err := nodes.Create(ctx, &core.Node{
+		ObjectMeta: meta.ObjectMeta{Name: name}, Spec: core.NodeSpec{Unschedulable: true},
+	}, meta.CreateOptions{})
+	if err != nil {
+		t.Fatalf("register node %s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		if _, err := node.Kubectl(context.WithoutCancel(t.Context()), "", "delete", "node", name); err != nil {
+			t.Log(err)
+		}
+	})
+	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		made.Status.Addresses = []core.NodeAddress{{Type: core.NodeInternalIP, Address: cluster.NodeAddress}}
+		made.Status.DaemonEndpoints.KubeletEndpoint.Port = port
+		_, err := nodes.UpdateStatus(ctx, made, meta.UpdateOptions{})
+		if apierrors.IsConflict(err) {
+			made, _ = nodes.Get(ctx, name, meta.GetOptions{}) // the controllers have written to it
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("give node %s its address: %v", name, err)
+	}
+	return name
+}
+
+// wantLastingPods wants every pod that is there to stay in a summary, with its CPU and memory.
+func wantLastingPods(t *testing.T, text []byte) {
+	t.Helper()
+	var summary v1alpha1.Summary
+	if err := json.Unmarshal(text, &summary); err != nil {
+		t.Fatalf("decode a summary: %v", err)
+	}
+	got := map[string]bool{}
+	for _, pod := range summary.Pods {
+		for _, c := range pod.Containers {
+			if c.CPU != nil && c.CPU.UsageCoreNanoSeconds != nil && c.Memory != nil && c.Memory.WorkingSetBytes != nil {
+				got[pod.PodRef.Namespace+"/"+pod.PodRef.Name+"/"+c.Name] = true
+			}
+		}
+	}
+	for _, name := range lasting() {
+		if !got[name] {
+			t.Errorf("the summary has no CPU and memory of %s", name)
+		}
+	}
+}

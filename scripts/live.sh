@@ -19,6 +19,10 @@ result() {
   [ "$1" = pass ] || echo "$1: $name: $2"
 }
 
+# One machine at a time: each takes two processors for itself.
+mkdir -p build
+exec 7>build/machine.lock
+flock -w 3600 7 || { echo "live.sh: another emulated machine did not end: build/machine.lock is held" >&2; exit 1; }
 rm -rf "$out"
 mkdir -p "$out"
 module=$(go list -m)

@@ -177,13 +177,33 @@ done
 tail -n +1 -f "$out/.log" &
 children+=($!)
 
+# Shortly before its time is up, a machine that still runs is asked over its serial line, by magic SysRq, what its processors are at: the
+# end of its console then tells a hang of the kernel from work that takes long.
+mkfifo "$work/keys"
+exec 8<>"$work/keys"
+(
+  sleep "$((timeout > 40 ? timeout - 20 : timeout / 2))" &
+  trap 'kill $! 2>/dev/null' EXIT
+  trap 'exit' TERM
+  wait $!
+  # The terminal's break and a key: 8 for all messages, l for each processor's stack.
+  printf '\001b8' >&8
+  sleep 1 &
+  wait $!
+  printf '\001bl' >&8
+  sleep 5 &
+  wait $!
+  printf '\001bw' >&8 # tasks that wait for a device
+) &
+children+=($!)
+
 ended=0
 timeout --foreground --kill-after=5 "$timeout" qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp "${VM_CPUS:-2}" -m "$memory" \
   -object "memory-backend-memfd,id=mem,size=$memory,share=on" -numa node,memdev=mem \
   -chardev "socket,id=c0,path=$work/root.sock" -device vhost-user-fs-pci,chardev=c0,tag=root \
   -chardev "socket,id=c1,path=$work/out.sock" -device vhost-user-fs-pci,chardev=c1,tag=out \
-  -kernel "$kernel" -initrd "$work/initrd" -append "console=ttyS0 quiet psi=1 panic=-1 mitigations=off ${VM_APPEND:-}" \
-  -nographic -no-reboot -nic none </dev/null >"$work/console" 2>&1 || ended=$?
+  -kernel "$kernel" -initrd "$work/initrd" -append "console=ttyS0 quiet psi=1 panic=-1 mitigations=off sysrq_always_enabled \
+    ${VM_APPEND:-}" -nographic -no-reboot -nic none <"$work/keys" >"$work/console" 2>&1 || ended=$?
 sleep 0.5 # lets tail catch up
 
 if [ -s "$out/.status" ]; then exit "$(cat "$out/.status")"; fi
@@ -191,7 +211,7 @@ status=125 reason="the machine ended before its command did"
 if [ "$ended" = 124 ] || [ "$ended" = 137 ]; then status=124 reason="stopped after VM_TIMEOUT=$timeout s, its command still running"; fi
 {
   echo "vm.sh: $reason; the end of its console:"
-  tail -n 30 "$work/console"
+  tail -n 120 "$work/console"
   tail -n 5 "$work/share.log"
 } >&2
 exit "$status"

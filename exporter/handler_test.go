@@ -88,12 +88,7 @@ func TestHandlersAnswer(t *testing.T) {
 
 func TestCollect(t *testing.T) {
 	const on = snapshot.All &^ snapshot.Process
-	for _, test := range []struct {
-		name, query string
-		status      int
-		wanted      snapshot.Groups
-		has, hasNot string
-	}{
+	askForGroups(t, on, []groupsRequest{
 		{"none named", "", 200, on, "container_memory_rss", "container_sockets"},
 		{"one", "?collect[]=memory", 200, snapshot.Memory, "container_memory_rss", "container_spec_"},
 		{"cpu looks at limits but does not show them", "?collect[]=cpu", 200, snapshot.CPU | snapshot.Limits, "container_cpu_cfs_periods_total", "container_spec_"},
@@ -102,7 +97,22 @@ func TestCollect(t *testing.T) {
 		{"unknown", "?collect[]=memroy", 400, 0, `unknown group "memroy"`, "container_"},
 		{"empty", "?collect[]=", 400, 0, `unknown group ""`, "container_"},
 		{"switched off", "?collect[]=memory&collect[]=process", 400, 0, "switched off on this node: process", "container_"},
-	} {
+	})
+	askResourceForCPU(t, on, "collect[]=cpu&collect[]=io")
+}
+
+// groupsRequest is a query that chooses groups, what the source is then asked for, and what the answer has and has not.
+type groupsRequest struct {
+	name, query string
+	status      int
+	wanted      snapshot.Groups
+	has, hasNot string
+}
+
+// askForGroups asks for /metrics/cadvisor of a node that shows these groups.
+func askForGroups(t *testing.T, on snapshot.Groups, requests []groupsRequest) {
+	t.Helper()
+	for _, test := range requests {
 		t.Run(test.name, func(t *testing.T) {
 			src := &source{s: smallSnapshot()}
 			w := get(NewCadvisorHandler(src, HandlerOptions{Groups: on}), "/metrics/cadvisor"+test.query, "")
@@ -118,9 +128,14 @@ func TestCollect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// askResourceForCPU asks for /metrics/resource with a query that leaves it the processor's use alone.
+func askResourceForCPU(t *testing.T, on snapshot.Groups, query string) {
+	t.Helper()
 	t.Run("resource", func(t *testing.T) {
 		src := &source{s: smallSnapshot()}
-		w := get(NewResourceHandler(src, HandlerOptions{Groups: on}), "/metrics/resource?collect[]=cpu&collect[]=io", "")
+		w := get(NewResourceHandler(src, HandlerOptions{Groups: on}), "/metrics/resource?"+query, "")
 		if body := w.Body.String(); src.wanted != snapshot.CPUUse || strings.Contains(body, "memory") || !strings.Contains(body, "node_cpu") {
 			t.Errorf("source asked for %q, want cpu; answer:\n%s", src.wanted, body)
 		}

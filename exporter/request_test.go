@@ -10,12 +10,7 @@ import (
 
 func TestExclude(t *testing.T) {
 	const on = snapshot.All &^ snapshot.Process
-	for _, test := range []struct {
-		name, query string
-		status      int
-		wanted      snapshot.Groups
-		has, hasNot string
-	}{
+	askForGroups(t, on, []groupsRequest{
 		{"one", "?exclude[]=memory", 200, on &^ snapshot.Memory, "container_cpu_user", "container_memory_rss"},
 		{"several", "?exclude[]=core&exclude[]=storage", 200, snapshot.Network | snapshot.Limits, "container_network", "container_threads "},
 		{"already off", "?exclude[]=process", 200, on, "container_memory_rss", "container_sockets"},
@@ -25,29 +20,8 @@ func TestExclude(t *testing.T) {
 		{"empty", "?exclude[]=", 400, 0, `exclude[]: unknown group ""`, "container_"},
 		{"all that is collected", "?collect[]=cpu&exclude[]=cpu", 400, 0, "exclude[]: nothing is left", "container_"},
 		{"everything", "?exclude[]=core&exclude[]=network&exclude[]=spec&exclude[]=storage", 400, 0, "exclude[]: nothing is left", "container_"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			src := &source{s: smallSnapshot()}
-			w := get(NewCadvisorHandler(src, HandlerOptions{Groups: on}), "/metrics/cadvisor"+test.query, "")
-			body := w.Body.String()
-			if w.Code != test.status || src.wanted != test.wanted {
-				t.Errorf("status %d, source asked for %q, want %d and %q", w.Code, src.wanted, test.status, test.wanted)
-			}
-			if !strings.Contains(body, test.has) || strings.Contains(body, test.hasNot) {
-				t.Errorf("want %q and not %q in:\n%s", test.has, test.hasNot, body)
-			}
-			if test.status == 400 && strings.Count(body, "\n") != 1 {
-				t.Errorf("want one line, got:\n%s", body)
-			}
-		})
-	}
-	t.Run("resource", func(t *testing.T) {
-		src := &source{s: smallSnapshot()}
-		w := get(NewResourceHandler(src, HandlerOptions{Groups: on}), "/metrics/resource?exclude[]=memory&exclude[]=psi", "")
-		if body := w.Body.String(); src.wanted != snapshot.CPUUse || strings.Contains(body, "memory") || !strings.Contains(body, "node_cpu") {
-			t.Errorf("source asked for %q, want cpu; answer:\n%s", src.wanted, body)
-		}
 	})
+	askResourceForCPU(t, on, "exclude[]=memory&exclude[]=psi")
 }
 
 // A group of which the node was told to show nothing is a mistake of the scrape's configuration.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/cadvisor/lib/container/libcontainer"
 	"github.com/google/cadvisor/lib/model"
 
+	"github.com/nodevitals/nodevitals/collector/usertest"
 	"github.com/nodevitals/nodevitals/snapshot"
 )
 
@@ -173,7 +173,7 @@ func TestOrdinaryUserReadsTheHost(t *testing.T) {
 		}
 		return
 	}
-	runAs(t, &syscall.Credential{Uid: 65534, Gid: 65534}, t.Name())
+	usertest.RunAs(t, usertest.Nobody)
 }
 
 func TestAppendAllocatesNothing(t *testing.T) {

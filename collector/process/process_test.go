@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
+	"github.com/nodevitals/nodevitals/collector/usertest"
 	"github.com/nodevitals/nodevitals/snapshot"
 )
 
@@ -265,7 +266,7 @@ func TestThreadsOfOneProcessAreOne(t *testing.T) {
 
 func TestOrdinaryUserDoesNotUndercount(t *testing.T) {
 	if os.Geteuid() == 0 {
-		runAs(t, &syscall.Credential{Uid: 65534, Gid: 65534}, t.Name())
+		usertest.RunAs(t, usertest.Nobody)
 		return
 	}
 	init, err := os.Stat("/proc/1/fd")

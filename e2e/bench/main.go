@@ -73,7 +73,7 @@ func main() {
 	flag.StringVar(&s.out, "out", "build/bench/result.json", "`file` for the results")
 	flag.StringVar(&s.recorded, "recorded", "", "`file` of the results to compare with")
 	flag.StringVar(&s.page, "page", "", "`page` to put the tables into, if -record")
-	flag.StringVar(&s.plot, "plot", "", "`file` to draw to, if -record")
+	flag.StringVar(&s.plot, "plot", "", "`file` beside the page to draw to, if -record")
 	flag.BoolVar(&s.record, "record", false, "keep the results as those to compare with")
 	flag.BoolVar(&s.wholeMachine, "whole-machine", false, "the machine is emulated, and there for this alone")
 	flag.Parse()
@@ -147,7 +147,7 @@ func show(s settings, result *report.Result) error {
 		}
 	}
 	if s.record {
-		return errors.Join(result.Write(s.recorded), result.WritePage(s.page), result.WritePlot(s.plot))
+		return errors.Join(result.Write(s.recorded), result.WritePage(s.page, filepath.Base(s.plot)), result.WritePlot(s.plot))
 	}
 	if s.recorded == "" || result.Host.Emulated {
 		return nil

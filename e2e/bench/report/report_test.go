@@ -135,7 +135,7 @@ func TestPage(t *testing.T) {
 	}
 	var pages [2]string
 	for i := range pages { // the second time finds what the first left
-		if err := sample().WritePage(path); err != nil {
+		if err := sample().WritePage(path, "plot.svg"); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(path)
@@ -144,7 +144,7 @@ func TestPage(t *testing.T) {
 		}
 		pages[i] = string(text)
 	}
-	for _, want := range []string{"# Title\n", "\nthe rest\n", "| /metrics/cadvisor: kubelet's CPU ÷ ours | ≥ 15 | 20.0 | reached |", "| 100 files, kept descriptors |"} {
+	for _, want := range []string{"# Title\n", "\nthe rest\n", "](plot.svg)\n", "| /metrics/cadvisor: kubelet's CPU ÷ ours | ≥ 15 | 20.0 | reached |", "| 100 files, kept descriptors |"} {
 		if !strings.Contains(pages[0], strings.TrimPrefix(want, "\n")) {
 			t.Errorf("the page lacks %q:\n%s", want, pages[0])
 		}
@@ -152,7 +152,7 @@ func TestPage(t *testing.T) {
 	if strings.Contains(pages[0], "old") || pages[1] != pages[0] {
 		t.Errorf("the second page: got\n%s\nwant the first again:\n%s", pages[1], pages[0])
 	}
-	if _, err := sample().page("no marks"); err == nil {
+	if _, err := sample().page("no marks", ""); err == nil {
 		t.Error("a page without a place: got no error, want one")
 	}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,6 +34,9 @@ func setAside(d compare.Difference) string {
 			return "container " + name + " comes and goes faster than the kubelet takes samples"
 		}
 	}
+	if d.What == compare.Outside && beganMeanwhile(d.Path, firstOfCadvisor()) {
+		return "the container's cgroup was made while the answers were asked for, and its limits are written a moment later"
+	}
 	if d.What == compare.Outside && memoryOfKilled.MatchString(d.Path) {
 		return "the pod's memory goes up and down between the kubelet's samples, as its container hungry takes all and is killed"
 	}
@@ -40,6 +44,22 @@ func setAside(d compare.Difference) string {
 		return "the kubelet did not learn whose cgroup this is, and shows it without a name and with the runtime's figures"
 	}
 	return ""
+}
+
+// beganMeanwhile tells a limit of a fleeting container's cgroup that the kubelet's first answer does not have: the runtime makes the cgroup,
+// and then writes its limits. One that was there before has them, and is held to them.
+func beganMeanwhile(path string, first compare.Document) bool {
+	_, before := first[path]
+	return !before && strings.HasPrefix(path, "container_spec_") && slices.Contains(workload.Fleeting, compare.Label(path, "container"))
+}
+
+// firstOfCadvisor is the kubelet's answer before ours.
+func firstOfCadvisor() compare.Document {
+	o, err := observe()
+	if err != nil {
+		return nil
+	}
+	return o.cadvisor.kubelet[0]
 }
 
 // lost are containers whose cgroups a kubelet on a slow machine could not ask the runtime about when it first saw them. It does not ask again.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -53,17 +54,34 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 	scheme := runtime.NewScheme()
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Pod{}, &corev1.PodList{})
 	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
 	f := &fakeAPI{
-		t: t, codecs: serializer.NewCodecFactory(scheme), addr: listener.Addr().String(),
+		t: t, codecs: serializer.NewCodecFactory(scheme), addr: reserve(t),
 		pods: make(map[string]*corev1.Pod), version: 100, changed: make(chan struct{}),
 	}
 	t.Cleanup(f.stop)
 	return f
+}
+
+// reserve returns an address of loopback at which nobody listens, and which nobody else is given before the test ends: a socket is bound
+// to it. Of sockets that may share an address, as Go's do, one may listen beside those that do not.
+func reserve(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
 }
 
 func (f *fakeAPI) start() {
@@ -172,7 +190,8 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.lists++
 	list := &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(f.version)}}
 	for _, pod := range f.pods {
-		list.Items = append(list.Items, *pod)
+		// Encoding writes into what it encodes, and others encode the same pod at the same time.
+		list.Items = append(list.Items, *pod.DeepCopy())
 	}
 	f.mutex.Unlock()
 	info := f.negotiate(r)
@@ -239,7 +258,7 @@ func (f *fakeAPI) watch(w http.ResponseWriter, r *http.Request, from string) {
 			return
 		}
 		for _, event := range due {
-			if err := send(event.kind, event.pod); err != nil {
+			if err := send(event.kind, event.pod.DeepCopy()); err != nil {
 				return
 			}
 			version = event.version

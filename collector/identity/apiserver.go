@@ -38,6 +38,8 @@ type APIServer struct {
 	// patience is how long a list, or the first answer to a watch, may take.
 	patience time.Duration
 	backoff  wait.Backoff
+	// claimRetry is how long a claim that is not bound, or could not be had, waits for the next question, which claimPatience bounds.
+	claimRetry, claimPatience time.Duration
 	// claims has a message when there may be claims to ask for; claimsRefused, that it was said that they cannot be had.
 	claims        chan struct{}
 	claimsRefused bool
@@ -68,7 +70,7 @@ func NewAPIServer(config *rest.Config, nodeName string, index *Index, log *zap.L
 	}
 	return &APIServer{
 		client: client, nodeName: nodeName, index: index, log: log, claims: make(chan struct{}, 1),
-		patience: 15 * time.Second,
+		patience: 15 * time.Second, claimRetry: 30 * time.Second, claimPatience: 5 * time.Second,
 		// An API server that comes back is asked again by all nodes at once, hence the jitter.
 		backoff: wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 15 * time.Second},
 	}, nil

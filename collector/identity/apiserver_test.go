@@ -24,6 +24,7 @@ func runAPI(t *testing.T, config *rest.Config, patience time.Duration) *Index {
 		t.Fatal(err)
 	}
 	a.patience, a.backoff.Duration, a.backoff.Cap = patience, 10*time.Millisecond, 50*time.Millisecond
+	a.claimPatience, a.claimRetry = patient, time.Hour
 	runUntilTheEnd(t, a.Run)
 	return x
 }

@@ -15,13 +15,6 @@ import (
 // volume under the name of its PersistentVolume, so a pod with several claims cannot be measured without them. A binding never changes.
 type claims map[podName]string
 
-const (
-	// claimRetry is how long a claim that is not bound, or could not be had, waits for the next question.
-	claimRetry = 30 * time.Second
-	// claimPatience bounds one question.
-	claimPatience = 5 * time.Second
-)
-
 // bound returns the pod's volumes with the PersistentVolumes that are known. The pod's own are never changed. The mutex is held.
 func (x *Index) bound(pod *Pod, used claims) []Volume {
 	volumes, copied := pod.Volumes, false
@@ -70,12 +63,12 @@ func (x *Index) bind(claim podName, pv string) {
 // bindClaims asks the API server for what claims are bound to, until ctx ends: when a pod comes with a claim, and again after a while
 // where the answer was of no use.
 func (a *APIServer) bindClaims(ctx context.Context) {
-	ticker := time.NewTicker(claimRetry)
+	ticker := time.NewTicker(a.claimRetry)
 	defer ticker.Stop()
 	tried := make(map[podName]time.Time)
 	for {
 		for _, claim := range a.index.unbound() {
-			if time.Since(tried[claim]) < claimRetry {
+			if time.Since(tried[claim]) < a.claimRetry {
 				continue
 			}
 			tried[claim] = time.Now()
@@ -84,7 +77,7 @@ func (a *APIServer) bindClaims(ctx context.Context) {
 			}
 		}
 		for claim, at := range tried {
-			if time.Since(at) > 2*claimRetry {
+			if time.Since(at) > 2*a.claimRetry {
 				delete(tried, claim)
 			}
 		}
@@ -98,7 +91,7 @@ func (a *APIServer) bindClaims(ctx context.Context) {
 }
 
 func (a *APIServer) bindClaim(ctx context.Context, claim podName) error {
-	ctx, cancel := context.WithTimeout(ctx, claimPatience)
+	ctx, cancel := context.WithTimeout(ctx, a.claimPatience)
 	defer cancel()
 	var got corev1.PersistentVolumeClaim
 	err := a.client.Get().Namespace(claim.namespace).Resource("persistentvolumeclaims").Name(claim.name).Do(ctx).Into(&got)

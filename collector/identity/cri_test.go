@@ -19,6 +19,7 @@ import (
 func newRuntime(x *Index, sockets ...string) *Runtime {
 	r := NewRuntime(sockets, x, zap.NewNop())
 	r.patience, r.measuring, r.thorough = patient, patient, patient
+	r.details.patience, r.details.retry = patient, time.Hour
 	r.gap, r.period = 5*time.Millisecond, 20*time.Millisecond
 	return r
 }
@@ -214,6 +215,8 @@ func TestRuntimeHangsInDetails(t *testing.T) {
 	f.start()
 	x := NewIndex()
 	r := newRuntime(x, f.socket)
+	// The lists have all the time that they need, and what hangs has none to answer in.
+	r.details.patience = 100 * time.Millisecond
 	if err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +229,8 @@ func TestRuntimeHangsInDetails(t *testing.T) {
 	if err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.called("PodSandboxStatus"); got != 1 {
+	// A call that is given up before it is on its way does not reach the runtime.
+	if got := f.called("PodSandboxStatus"); got > 1 {
 		t.Errorf("got %d calls of PodSandboxStatus, want no second one so soon", got)
 	}
 }

@@ -15,6 +15,10 @@ import (
 // details are what lists do not tell and a call for each sandbox and image does. Neither changes, so each is asked for once and
 // kept as long as the sandbox or image is listed.
 type details struct {
+	// patience is how long one detail may take; a runtime answers in a millisecond. retry is how long after a failure a detail is asked
+	// for again.
+	patience, retry time.Duration
+
 	sandboxes map[string]sandboxDetails
 	// images has the name of each image by its ID.
 	images map[string]string
@@ -27,16 +31,10 @@ type sandboxDetails struct {
 	hostNetwork bool
 }
 
-const (
-	// detailPatience is how long one detail may take; a runtime answers in a millisecond.
-	detailPatience = 500 * time.Millisecond
-	// detailRetry is how long after a failure a detail is asked for again.
-	detailRetry = 30 * time.Second
-)
-
 // complete asks for what is missing until ctx ends. It returns false if there was no time for all.
 func (d *details) complete(ctx context.Context, c *connection, sandboxes []*cri.PodSandbox, containers []*cri.Container) bool {
 	kept := details{
+		patience: d.patience, retry: d.retry,
 		sandboxes: make(map[string]sandboxDetails, len(sandboxes)),
 		images:    make(map[string]string),
 		later:     make(map[string]time.Time),
@@ -84,7 +82,7 @@ func (d *details) ask(ctx context.Context, kept *details, id string, do func(con
 	if _, ok := kept.later[id]; ok || ctx.Err() != nil {
 		return false
 	}
-	single, cancel := context.WithTimeout(ctx, detailPatience)
+	single, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
 	err := do(single)
 	switch status.Code(err) {
@@ -94,7 +92,7 @@ func (d *details) ask(ctx context.Context, kept *details, id string, do func(con
 		return true
 	}
 	if ctx.Err() == nil {
-		kept.later[id] = time.Now().Add(detailRetry)
+		kept.later[id] = time.Now().Add(d.retry)
 	}
 	return false
 }

@@ -59,7 +59,7 @@ func TestNegotiate(t *testing.T) {
 }
 
 func TestNoEncodingIsNotAcceptable(t *testing.T) {
-	s := NewStore(Options{})
+	s := newStore(Options{})
 	w := serve(t, s, http.MethodGet, "identity;q=0, br", numbered("/x", 1))
 	if w.Code != http.StatusNotAcceptable || strings.Count(w.Body.String(), "\n") != 1 || s.Stats().Rendered != 0 {
 		t.Errorf("got %d %q after %d renders, want 406 in one line and no render", w.Code, w.Body, s.Stats().Rendered)

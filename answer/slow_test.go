@@ -38,11 +38,12 @@ func startServing(t *testing.T) *serving {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &serving{address: listener.Addr().String(), store: answer.NewStore(answer.Options{})}
+	s := &serving{address: listener.Addr().String(), store: answer.NewStore(answer.Options{Wait: patience})}
 	s.of.Store(1)
 	limits := server.DefaultLimits()
 	limits.Connections = 1000
-	limits.Write = 10 * time.Minute // longer than the test takes anywhere: nobody is to be cut in it
+	// Longer than the test takes anywhere: nobody is to be cut in it.
+	limits.ReadHeader, limits.Read, limits.Write = 10*time.Minute, 10*time.Minute, 10*time.Minute
 	limits.Drain = time.Millisecond
 	serve := server.New(zap.NewNop(), limits)
 	serve.Add(server.Endpoint{Name: "test", Listener: listener, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

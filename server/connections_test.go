@@ -59,6 +59,8 @@ func (c *client) closed(t *testing.T, what string) {
 func startLimited(t *testing.T, log *zap.Logger, most int) (r *running, begun chan struct{}) {
 	t.Helper()
 	limits := DefaultLimits()
+	// Whoever sends nothing, or waits for its answer, stays for as long as the test takes.
+	limits.ReadHeader, limits.Read, limits.Write, limits.Idle = time.Hour, time.Hour, time.Hour, time.Hour
 	limits.Connections = most
 	limits.Drain = time.Millisecond
 	begun = make(chan struct{})
@@ -130,7 +132,7 @@ func TestIdleConnectionMakesWayOnARealListener(t *testing.T) {
 func TestConnectionsBeyondTheLimitAreRefusedWhileAllAreBusy(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	r, begun := startLimited(t, zap.New(core), 2)
-	busy, silent := r.dial(t), r.dial(t)     // who sends nothing is not idle, but has ReadHeader for its header
+	busy, silent := r.dial(t), r.dial(t)     // who sends nothing is not idle
 	go func() { _, _ = busy.ask("/slow") }() // the end of the test cuts it
 	receive(t, begun, "a slow request")
 	for range 3 {

@@ -18,7 +18,14 @@ import (
 )
 
 // patience is how long a test waits for a condition that a healthy server meets at once.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
+
+// patientLimits are those of a server that is to end well, however slow the machine is.
+func patientLimits() Limits {
+	limits := DefaultLimits()
+	limits.Drain = patience / 2
+	return limits
+}
 
 // running is a server under test.
 type running struct {
@@ -125,7 +132,7 @@ func TestForeignAddressNamesFlag(t *testing.T) {
 func TestDrainLetsRequestsFinish(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
 	var draining func(context.Context) error
-	r := start(t, zap.NewNop(), DefaultLimits(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	r := start(t, zap.NewNop(), patientLimits(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(began)
 		<-release
 		_, _ = io.WriteString(w, "whole")

@@ -44,7 +44,7 @@ func startTLS(t *testing.T, log *zap.Logger, handler http.Handler) (string, *htt
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := New(log, DefaultLimits())
+	s := New(log, patientLimits())
 	s.Add(Endpoint{Name: "secure", Listener: listener, Handler: handler, TLS: &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		Certificates: []tls.Certificate{{Certificate: [][]byte{text}, PrivateKey: key}},

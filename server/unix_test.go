@@ -30,7 +30,7 @@ func TestUnixSocketServes(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	s := New(zap.NewNop(), DefaultLimits())
+	s := New(zap.NewNop(), patientLimits())
 	s.Add(Endpoint{Name: "socket", Listener: listener, Handler: fixed("text/plain", "hello")})
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -31,6 +31,8 @@ func newClient(t *testing.T, handler http.HandlerFunc) *Client {
 		t.Fatal(err)
 	}
 	c.backoff.Duration = time.Millisecond
+	// No try is given up because this machine is slow.
+	c.patience, c.attempt = patience, patience
 	return c
 }
 

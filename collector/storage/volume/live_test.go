@@ -28,7 +28,7 @@ func TestVolumesOfThisKernel(t *testing.T) {
 		t.Cleanup(func() { _ = unix.Unmount(folder, unix.MNT_DETACH) })
 		must(t, os.WriteFile(filepath.Join(folder, "file"), make([]byte, 1<<20), 0o600))
 	}
-	r := NewReader(Options{HostRoot: root, Deadline: time.Minute})
+	r := patient(NewReader(Options{HostRoot: root, Deadline: patience}))
 	defer r.Close()
 	pod := Pod{UID: "uid 1", Namespace: "ns", Name: "pod", Volumes: []Spec{
 		{Name: "memory", Plugin: EmptyDir, Medium: "Memory"},

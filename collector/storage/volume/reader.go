@@ -81,14 +81,15 @@ const (
 	quickPatience = 50 * time.Millisecond
 	// walkPatience is for some hundred files of a cold and busy disk.
 	walkPatience = 10 * time.Second
-	// slow is what took longer than this the last time: no reading waits for it.
-	slow = 100 * time.Millisecond
+	// defaultSlow is what took longer than this the last time: no reading waits for it.
+	defaultSlow = 100 * time.Millisecond
 )
 
 // Reader measures what pods take of filesystems. It keeps the newest figures of each pod that it was last asked for, and works
 // only when it is asked and something is due. Read is not safe for concurrent use.
 type Reader struct {
 	options  Options
+	slow     time.Duration
 	kernel   kernel
 	surveyor *surveyor
 	closing  chan struct{}
@@ -115,6 +116,7 @@ func NewReader(options Options) *Reader {
 	options.complete()
 	r := &Reader{
 		options: options,
+		slow:    defaultSlow,
 		kernel:  system(options.Statfs),
 		surveyor: &surveyor{
 			hostRoot: options.HostRoot, rootDir: options.RootDir, logDir: options.LogDir,
@@ -179,7 +181,7 @@ func (r *Reader) ask(t *task) {
 		return
 	}
 	t.asked = r.now
-	if r.reading && (!t.answered || t.took < slow) {
+	if r.reading && (!t.answered || t.took < r.slow) {
 		t.awaited = true
 		r.awaited++
 	}

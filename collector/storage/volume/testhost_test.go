@@ -37,12 +37,32 @@ func newTestHost(t testing.TB) *testHost {
 	return h
 }
 
+// patience is longer than anything takes that does not hang.
+const patience = 5 * time.Minute
+
+// patient has a reader take nothing for hung or for slow because this machine is.
+func patient(r *Reader) *Reader {
+	r.slow = patience
+	for _, l := range []*lane{r.quick, r.sizes, r.walks} {
+		l.patience = patience
+	}
+	return r
+}
+
+// impatient has a reader soon take for hung what is quick elsewhere. It then may take what is just slow for hung as well, for a moment.
+func impatient(r *Reader) *Reader {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.quick.patience, r.sizes.patience = quickPatience, quickPatience
+	return r
+}
+
 // reader waits for as long as it takes, unless the test sets another deadline.
 func (h *testHost) reader(options Options) *Reader {
 	h.t.Helper()
 	options.HostRoot = h.root
 	if options.Deadline == 0 {
-		options.Deadline = time.Minute
+		options.Deadline = patience
 	}
 	if options.Statfs == nil {
 		options.Statfs = func(path string, buffer *unix.Statfs_t) error {
@@ -56,7 +76,7 @@ func (h *testHost) reader(options Options) *Reader {
 			return nil
 		}
 	}
-	r := NewReader(options)
+	r := patient(NewReader(options))
 	r.surveyor.mountinfo = hostfile.New(h.mountinfo())
 	kernel := r.kernel
 	r.kernel.files = func(path string) (du.Usage, error) {

@@ -20,16 +20,14 @@ import (
 // until reads again and again, each time with the clock a step further, until a condition holds.
 func until(t *testing.T, r *Reader, pods []Pod, now *time.Time, step time.Duration, holds func(map[string]Result, error) bool) map[string]Result {
 	t.Helper()
-	for {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		*now = now.Add(step)
 		results, err := r.Read(t.Context(), pods, *now)
 		if holds(results, err) {
 			return results
 		}
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("it never came; last: %+v, %v", results, err)
-		case <-time.After(time.Millisecond):
+		if time.Now().After(deadline) {
+			t.Fatalf("it did not come within %s; last: %+v, %v", patience, results, err)
 		}
 	}
 }
@@ -62,7 +60,7 @@ func TestHungFilesystemBlocksOnlyItself(t *testing.T) {
 	}
 
 	releaseHung, releaseSame := h.hang(hung), h.hang(same)
-	r.options.Deadline = 20 * time.Millisecond
+	impatient(r).options.Deadline = 20 * time.Millisecond
 	wellBefore, _ := find(first["uid-1"], "well")
 	hungAsked, sameAsked := h.count(hung), h.count(same)
 	results := until(t, r, pods, &now, time.Minute, func(results map[string]Result, err error) bool {
@@ -105,16 +103,21 @@ func TestManyHungFilesystems(t *testing.T) {
 	}
 	h.mount(podsDir+"/uid-1/volumes/kubernetes.io~nfs/well", "0:99")
 	pod.Volumes = append(pod.Volumes, Spec{Name: "well", Plugin: NFS})
-	r := h.reader(Options{Deadline: 10 * time.Millisecond})
+	r := impatient(h.reader(Options{Deadline: 10 * time.Millisecond}))
 	now := clock
 	until(t, r, []Pod{pod}, &now, time.Second, func(results map[string]Result, err error) bool {
 		_, ok := find(results["uid-1"], "well")
 		return ok && errors.Is(err, storage.ErrNoAnswer)
 	})
-	// The pods go, and with them all that is known; their workers are still out.
+	// The pods go, and with them all that is known; their workers are still out. A survey that is under way may be slow.
 	results, err := r.Read(t.Context(), nil, now)
-	if err != nil || len(results) != 0 || len(r.pods) != 0 || len(r.sizes.queue) != 0 {
-		t.Errorf("got %+v, %v, %d pods, %d in the queue; want nothing left", results, err, len(r.pods), len(r.sizes.queue))
+	r.mutex.Lock()
+	if len(results) != 0 || len(r.pods) != 0 || len(r.sizes.queue) != 0 {
+		t.Errorf("got %+v, %d pods, %d in the queue; want nothing left", results, len(r.pods), len(r.sizes.queue))
+	}
+	r.mutex.Unlock()
+	if err != nil {
+		until(t, r, nil, &now, time.Second, func(_ map[string]Result, err error) bool { return err == nil })
 	}
 }
 
@@ -125,7 +128,7 @@ func TestHungLogFolderAndHungWalk(t *testing.T) {
 	h.write(disk+"/file", 1)
 	h.write(podsDir+"/uid-1/etc-hosts", 1)
 	pods := []Pod{web(Spec{Name: "disk", Plugin: EmptyDir})}
-	r := h.reader(Options{Deadline: 10 * time.Millisecond})
+	r := impatient(h.reader(Options{Deadline: 10 * time.Millisecond}))
 	r.walks.patience = time.Millisecond
 	releaseLogs, releaseWalk := h.hang(logs), h.hang(disk)
 	now := clock
@@ -146,7 +149,7 @@ func TestHungLogFolderAndHungWalk(t *testing.T) {
 // Nothing can be found while the kubelet's folder hangs, but a reading ends.
 func TestHungSurvey(t *testing.T) {
 	h := newTestHost(t)
-	r := h.reader(Options{Deadline: 10 * time.Millisecond})
+	r := impatient(h.reader(Options{Deadline: 10 * time.Millisecond}))
 	gate := make(chan struct{})
 	makeJob := r.surveyTask.make
 	r.surveyTask.make = func() job { return &gatedJob{makeJob(), gate} }
@@ -240,11 +243,38 @@ func TestDroppedWalkIsGivenUp(t *testing.T) {
 	if _, err := r.Read(t.Context(), nil, now); err != nil {
 		t.Fatal(err)
 	}
+	// A worker may have taken it up again just before: it then ends its step, and gives it up.
+	awaitIdle(t, r)
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
 	if len(r.walks.queue) != 0 {
 		t.Errorf("got %d walks in the queue, want none", len(r.walks.queue))
 	}
 	if _, done := walk.Step(1); !done {
 		t.Error("the walk is still open")
+	}
+}
+
+// awaitIdle waits until no worker is at work: each rests, waits for nothing, or is gone.
+func awaitIdle(t *testing.T, r *Reader) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		r.mutex.Lock()
+		busy := 0
+		for _, l := range []*lane{r.quick, r.sizes, r.walks} {
+			for _, w := range l.workers {
+				if w.task != nil {
+					busy++
+				}
+			}
+		}
+		r.mutex.Unlock()
+		if busy == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d workers are still at work after %s", busy, patience)
+		}
 	}
 }
 
@@ -384,7 +414,7 @@ func TestCloseEndsWorkers(t *testing.T) {
 	h.mount(dead, "0:60")
 	fill(t, filepath.Join(h.root, disk), 2_000)
 	release := h.hang(dead)
-	r := h.reader(Options{Inodes: 1, Deadline: 10 * time.Millisecond})
+	r := impatient(h.reader(Options{Inodes: 1, Deadline: 10 * time.Millisecond}))
 	pods := []Pod{web(Spec{Name: "dead", Plugin: NFS}, Spec{Name: "disk", Plugin: EmptyDir})}
 	now := clock
 	// One worker waits for a server, another rests for ten seconds.

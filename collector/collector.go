@@ -139,6 +139,7 @@ func New(options Options) (*Collector, error) {
 	c.storage = storage.NewReader(storage.Options{HostRoot: options.HostRoot, RootDir: options.RootDir})
 	c.volumes = volume.NewReader(volume.Options{HostRoot: options.HostRoot, RootDir: options.RootDir, LogDir: options.LogDir})
 	c.status.Errors = make(map[ErrorKey]uint64)
+	c.runtime.deadline, c.runtime.patience = runtimeDeadline, runtimePatience
 	return c, nil
 }
 

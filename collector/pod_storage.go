@@ -20,6 +20,9 @@ type Runtime interface {
 
 // runtimeSample is what the runtime last told. It is asked in the background, since it may take seconds to answer.
 type runtimeSample struct {
+	// deadline and patience are [runtimeDeadline] and [runtimePatience].
+	deadline, patience time.Duration
+
 	at     time.Time
 	asking chan struct{}
 	usage  map[string]snapshot.Usage
@@ -32,7 +35,7 @@ const (
 	runtimeDeadline = 10 * time.Second
 	// newLayerAge is how soon the runtime is asked again while a container's layer is not known.
 	newLayerAge = 2 * time.Second
-	// runtimePatience is how long the first pass waits for the first answer. Later ones take what there is.
+	// runtimePatience is how long a pass waits for the first answer of all. Later ones take what there is.
 	runtimePatience = time.Second
 )
 
@@ -53,7 +56,7 @@ func (c *Collector) readRuntime(s *snapshot.Snapshot, now time.Time) {
 	if first && asking != nil {
 		select {
 		case <-asking:
-		case <-time.After(runtimePatience):
+		case <-time.After(sample.patience):
 		}
 	}
 	c.mutex.Lock()
@@ -82,7 +85,7 @@ func lacksLayer(s *snapshot.Snapshot, usage map[string]snapshot.Usage) bool {
 
 // askRuntime asks the runtime once. What it fails to tell stays as it was, with its time.
 func (c *Collector) askRuntime(now time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), runtimeDeadline)
+	ctx, cancel := context.WithTimeout(context.Background(), c.runtime.deadline)
 	defer cancel()
 	usage, usageErr := c.options.Runtime.WritableLayers(ctx)
 	images, layers, imagesErr := c.options.Runtime.ImageFilesystem(ctx)

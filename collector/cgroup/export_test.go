@@ -1,5 +1,17 @@
 package cgroup
 
+// Kept is the number of descriptors that are kept of the cgroups of a tree, counted one by one.
+func Kept(t *Tree) (kept int) {
+	for _, c := range t.known {
+		for i := range c.slots {
+			if c.slots[i].kept > 0 {
+				kept++
+			}
+		}
+	}
+	return kept
+}
+
 // Reads reports whether a pass or a Spec reads a file of this name, on either version.
 func Reads(name string) bool {
 	var devices deviceList

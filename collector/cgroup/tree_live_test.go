@@ -31,6 +31,22 @@ func ids(records map[string]*snapshot.Cgroup, below string) string {
 	return fmt.Sprint(len(found))
 }
 
+// openBelow is how many files of a cgroup and those below it this process has open.
+func openBelow(t *testing.T, id string) (count int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		// The folder's own descriptor is closed by now.
+		if path, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && strings.Contains(path, id+"/") {
+			count++
+		}
+	}
+	return count
+}
+
 func TestNewCgroupsAppearInTheNextPass(t *testing.T) {
 	for name, options := range discoveries {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +78,7 @@ func TestRemovedCgroupsLeaveAtOnce(t *testing.T) {
 			if h.pass(snapshot.Core)[child.ID] == nil {
 				t.Fatalf("%s is not in the first pass", child.ID)
 			}
-			kept := h.reader.Stats().Descriptors
+			before := openBelow(t, child.ID)
 			child.Remove(t)
 			records := h.pass(snapshot.Core)
 			if records[child.ID] != nil {
@@ -72,8 +88,12 @@ func TestRemovedCgroupsLeaveAtOnce(t *testing.T) {
 				t.Errorf("its parent %s went with it", g.ID)
 			}
 			// Beside a walk there is nothing to keep.
-			if now := h.reader.Stats().Descriptors; now >= kept && !h.reader.Stats().Walking {
-				t.Errorf("descriptors: got %d after the removal and %d before, want fewer", now, kept)
+			if now := openBelow(t, child.ID); now != 0 || before == 0 && !h.reader.Stats().Walking {
+				t.Errorf("descriptors of %s: got %d after the removal and %d before, want none and some", child.ID, now, before)
+			}
+			// Other cgroups come and go, so that their number tells nothing.
+			if counted, kept := h.reader.Stats().Descriptors, cgroup.Kept(h.tree); counted != kept {
+				t.Errorf("descriptors: %d are counted, and %d are kept", counted, kept)
 			}
 			if faults := h.reader.Stats().Faults; len(faults) > 0 {
 				t.Errorf("a removal is no fault: got %v", faults)
@@ -246,18 +266,23 @@ func TestAllocationsDoNotGrow(t *testing.T) {
 	g := cgrouptest.New(t)
 	measure := func() float64 {
 		h := newHost(t, "/", cgroup.TreeOptions{}, cgroup.ReaderOptions{})
-		records := make([]snapshot.Cgroup, 1000)
+		var record snapshot.Cgroup
 		pass := func() {
 			h.tree.Update(h.now)
 			h.reader.Begin(h.now, snapshot.Core)
-			for i, known := range h.tree.Cgroups() {
-				records[i] = snapshot.Cgroup{}
-				h.reader.Read(known, &records[i], snapshot.Core)
-				records[i].Spec = h.reader.Spec(known, h.now, 0)
+			for _, known := range h.tree.Cgroups() {
+				record = snapshot.Cgroup{}
+				h.reader.Read(known, &record, snapshot.Core)
+				record.Spec = h.reader.Spec(known, h.now, 0)
 			}
 		}
 		pass()
-		return testing.AllocsPerRun(5, pass)
+		// Cgroups that others make meanwhile cost something: the least is what a pass takes by itself.
+		least := testing.AllocsPerRun(1, pass)
+		for range 20 {
+			least = min(least, testing.AllocsPerRun(1, pass))
+		}
+		return least
 	}
 	few := measure()
 	g.Children(t, 200)

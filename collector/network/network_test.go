@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/cgroups"
@@ -124,19 +126,29 @@ func TestAppendBracketsCadvisor(t *testing.T) {
 	handler := libcontainer.NewHandler(noCgroup{}, "/", 1, container.MetricSet{container.NetworkUsageMetrics: {}})
 	r := NewReader("/", 1)
 	defer r.Close()
-	before, err := r.Append(nil)
-	if err != nil {
-		t.Skip(err)
+	var before, after []snapshot.Interface
+	var theirs []model.InterfaceStats
+	// Whoever makes an interface meanwhile, or takes one away, has it read once more.
+	for deadline := time.Now().Add(time.Minute); ; {
+		var err error
+		if before, err = r.Append(nil); err != nil {
+			t.Skip(err)
+		}
+		stats, err := handler.GetStats()
+		if err != nil || stats.Network == nil {
+			t.Skipf("cAdvisor cannot read the network: %v", err)
+		}
+		if after, err = r.Append(nil); err != nil {
+			t.Fatal(err)
+		}
+		theirs = stats.Network.Interfaces
+		if slices.EqualFunc(before, after, func(a, b snapshot.Interface) bool { return a.Name == b.Name }) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("interfaces come and go with every reading for a minute: %+v, then %+v", before, after)
+		}
 	}
-	stats, err := handler.GetStats()
-	if err != nil || stats.Network == nil {
-		t.Skipf("cAdvisor cannot read the network: %v", err)
-	}
-	after, err := r.Append(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs := stats.Network.Interfaces
 	if len(before) != len(theirs) || len(after) != len(theirs) {
 		t.Fatalf("got %d and %d interfaces, cAdvisor has %d", len(before), len(after), len(theirs))
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -105,6 +106,30 @@ func ownRoot(t *testing.T) string {
 
 func TestReadEqualsCadvisor(t *testing.T) {
 	root := ownRoot(t)
+	// Others mount and unmount: what was read of two lists of mounts is not compared.
+	for deadline := time.Now().Add(time.Minute); ; {
+		before, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Skip(err)
+		}
+		compared := readBoth(t, root)
+		after, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(before, after) {
+			compared()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("mounts come and go with every reading for a minute")
+		}
+	}
+}
+
+// readBoth reads the filesystems as cAdvisor does and as we do, and returns what compares them.
+func readBoth(t *testing.T, root string) (compare func()) {
+	t.Helper()
 	live := func(path string, buffer *unix.Statfs_t) error {
 		return statfs("/"+strings.TrimPrefix(path, root), buffer)
 	}
@@ -118,27 +143,31 @@ func TestReadEqualsCadvisor(t *testing.T) {
 	}
 	r := NewReader(Options{HostRoot: root, RootDir: "/var/lib/kubelet", Deadline: time.Minute, Statfs: live})
 	defer r.Close()
-	got, _, err := r.Read(t.Context())
-	if err != nil {
-		t.Errorf("got %v", err)
-	}
+	got, _, gotErr := r.Read(t.Context())
 	ours := make(map[string]snapshot.Filesystem)
 	for _, one := range got {
 		ours[one.Device] = one
 	}
-	compareFilesystems(t, want, ours)
-	for device, one := range ours {
-		if one.MountPoint != "/" { // rootOfAnyType
-			t.Errorf("%s at %s: cAdvisor does not have it", device, one.MountPoint)
+	device, deviceErr := theirs.GetDirFsDevice("/var/lib")
+	ofDir := NewReader(Options{HostRoot: root, RootDir: "/var/lib", Deadline: time.Minute, Statfs: live})
+	defer ofDir.Close()
+	gotOfDir, index, ofDirErr := ofDir.Read(t.Context())
+	return func() {
+		if gotErr != nil {
+			t.Errorf("got %v", gotErr)
 		}
-	}
-	if device, err := theirs.GetDirFsDevice("/var/lib"); err == nil {
-		r := NewReader(Options{HostRoot: root, RootDir: "/var/lib", Deadline: time.Minute, Statfs: live})
-		defer r.Close()
+		compareFilesystems(t, want, ours)
+		for device, one := range ours {
+			if one.MountPoint != "/" { // rootOfAnyType
+				t.Errorf("%s at %s: cAdvisor does not have it", device, one.MountPoint)
+			}
+		}
+		if deviceErr != nil {
+			return
+		}
 		// Of an overlay at the root cAdvisor has two entries, and takes the one that a map gives first.
-		got, index, err := r.Read(t.Context())
-		if err != nil || index < 0 || uint(got[index].Major) != device.Major || uint(got[index].Minor) != device.Minor {
-			t.Errorf("filesystem of /var/lib: got index %d of %+v, %v; cAdvisor has %+v", index, got, err, device)
+		if ofDirErr != nil || index < 0 || uint(gotOfDir[index].Major) != device.Major || uint(gotOfDir[index].Minor) != device.Minor {
+			t.Errorf("filesystem of /var/lib: got index %d of %+v, %v; cAdvisor has %+v", index, gotOfDir, ofDirErr, device)
 		}
 	}
 }

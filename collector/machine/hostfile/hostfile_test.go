@@ -1,12 +1,14 @@
 package hostfile
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReadSeesNewText(t *testing.T) {
@@ -83,6 +85,28 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
+// readsAsOf requires that a reading is what the file holds. Whoever loads a module meanwhile changes these files: then once more.
+func readsAsOf(t *testing.T, f *File, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		before, beforeErr := os.ReadFile(path)
+		got, err := f.Read()
+		after, afterErr := os.ReadFile(path)
+		if err := errors.Join(beforeErr, err, afterErr); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(before, after) {
+			if !bytes.Equal(got, before) {
+				t.Errorf("%s: got %d bytes, want the %d that it has before and after", path, len(got), len(before))
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s has changed with every reading for a minute: %d bytes, then %d", path, len(before), len(after))
+		}
+	}
+}
+
 // The kernel hands such files out page by page.
 func TestReadWholeOfManyPages(t *testing.T) {
 	for _, path := range []string{"/proc/crypto", "/proc/kallsyms"} {
@@ -93,10 +117,7 @@ func TestReadWholeOfManyPages(t *testing.T) {
 		f := New(path)
 		defer f.Close()
 		for range 3 {
-			got, err := f.Read()
-			if err != nil || len(got) != len(want) {
-				t.Errorf("%s: got %d bytes, %v; want %d", path, len(got), err, len(want))
-			}
+			readsAsOf(t, f, path)
 		}
 		return
 	}

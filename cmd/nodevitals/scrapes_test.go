@@ -72,9 +72,10 @@ func TestAgentTellsOfItself(t *testing.T) {
 	a := startAgent(t, 0)
 	get(t, a.readOnly+"/metrics/cadvisor", nil)
 	get(t, a.readOnly+"/metrics/cadvisor?collect[]=unknown", nil)
-	_, body := get(t, a.readOnly+"/metrics", nil)
+	// A client has its answer a moment before the agent counts it.
+	awaitBody(t, a.readOnly+"/metrics", `nodevitals_scrapes_total{endpoint="/metrics/cadvisor",outcome="success"} 1`)
+	body := awaitBody(t, a.readOnly+"/metrics", `nodevitals_scrapes_total{endpoint="/metrics/cadvisor",outcome="client_error"} 1`)
 	for _, want := range []string{
-		`nodevitals_scrapes_total{endpoint="/metrics/cadvisor",outcome="client_error"} 1`,
 		`nodevitals_scrapes_total{endpoint="/metrics/cadvisor",outcome="success"} 1`,
 		`nodevitals_scrapes_total{endpoint="/metrics/cadvisor",outcome="server_error"} 0`,
 		`nodevitals_scrapes_total{endpoint="/stats/summary",outcome="success"} 0`,

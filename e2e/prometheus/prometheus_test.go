@@ -96,15 +96,20 @@ func TestRelayPassesOnAndCounts(t *testing.T) {
 		Types: map[string]int{"text/plain": 2}, Encodings: map[string]int{"gzip": 2},
 	}
 	// An answer counts once it is passed on, and that is a moment after its last byte.
-	deadline := time.Now().Add(time.Minute)
-	for relay.Traffic()["/missing"].Failures == 0 && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond)
+	await := func(counted func(map[string]Traffic) bool) {
+		for deadline := time.Now().Add(time.Minute); !counted(relay.Traffic()) && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond)
+		}
 	}
+	await(func(t map[string]Traffic) bool {
+		return t["/missing"].Failures > 0 && t["/metrics"].Answers >= want.Answers
+	})
 	if got := relay.Traffic(); !reflect.DeepEqual(got["/metrics"], want) || got["/missing"].Failures != 1 || got["/missing"].Answers != 0 {
 		t.Errorf("counted %+v, want %+v and one failure of /missing", got, want)
 	}
 	target.Close()
 	ask("/metrics")
+	await(func(t map[string]Traffic) bool { return t["/metrics"].Failures > 0 })
 	if got := relay.Traffic()["/metrics"]; got.Failures != 1 {
 		t.Errorf("counted %+v after the target's end, want one failure", got)
 	}

@@ -38,7 +38,7 @@ var loads = map[string]func(arguments []string){
 	// hungry takes memory without end, after it has begun.
 	"hungry": func([]string) {
 		go func() {
-			time.Sleep(100 * time.Millisecond)
+			<-begun
 			for {
 				more := make([]byte, 4<<20)
 				for i := 0; i < len(more); i += os.Getpagesize() {
@@ -64,6 +64,9 @@ var loads = map[string]func(arguments []string){
 	},
 }
 
+// begun is closed once the load has said that it began: who is killed before that was never heard of.
+var begun = make(chan struct{})
+
 // hoard holds what loads have taken.
 var hoard [][]byte
 
@@ -79,6 +82,7 @@ func Main(m *testing.M) {
 	check(err)
 	loads[load](os.Args[1:])
 	fmt.Print(".")
+	close(begun)
 	for {
 		time.Sleep(time.Hour)
 	}

@@ -6,6 +6,7 @@ package cgrouptest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,6 +148,10 @@ func (g *Group) StartWith(t testing.TB, attributes *syscall.SysProcAttr, load st
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
+	// What the program takes for itself until it waits for that is none of the cgroup's, whose limit may be less.
+	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
+		t.Fatalf("load %s did not come up: %v", load, err)
+	}
 	for i := range g.Hierarchy.Mounts {
 		path := filepath.Join(g.Hierarchy.Mounts[i].Folder(g.ID), "cgroup.procs")
 		if err := os.WriteFile(path, []byte(strconv.Itoa(command.Process.Pid)), 0); err != nil {
@@ -154,7 +159,7 @@ func (g *Group) StartWith(t testing.TB, attributes *syscall.SysProcAttr, load st
 		}
 	}
 	_ = gate.Close()
-	if _, err := ready.Read(make([]byte, 1)); err != nil {
+	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
 		t.Fatalf("load %s did not begin: %v", load, err)
 	}
 	return command

@@ -78,6 +78,7 @@ func Main(m *testing.M) {
 	}
 	// Pdeathsig is about the thread that started the child.
 	runtime.LockOSThread()
+	fmt.Print("-")
 	_, err := io.Copy(io.Discard, os.Stdin)
 	check(err)
 	loads[load](os.Args[1:])

@@ -42,11 +42,9 @@ var startPulled = sync.OnceValue(func() error {
 			"--kubeconfig=" + node.Kubeconfig("nodevitals"), "--node-name=" + cluster.NodeName, "--root-dir=" + node.RootDir(),
 			"--kubelet-cgroups=" + node.KubeletCgroup(), "--runtime-cgroups=" + node.ContainerdCgroup(),
 		},
-		Until: "its health at " + pulledURL + "/readyz", Limit: 2 * time.Minute,
-		Ready: func(ctx context.Context) error {
-			_, err := node.Get(ctx, pulledURL+"/readyz")
-			return err
-		},
+		// It is ready before it knows any names, and some who pull from it ask once.
+		Until: "both sources of names in its metrics at " + pulledURL, Limit: 2 * time.Minute,
+		Ready: func(ctx context.Context) error { return namesKnown(ctx, pulledURL) },
 	})
 	return err
 })

@@ -26,20 +26,23 @@ var startScraped = sync.OnceValues(func() (*cluster.Process, error) {
 			"--node-name=" + cluster.NodeName, "--root-dir=" + node.RootDir(), "--kubeconfig=" + node.Kubeconfig("nodevitals"),
 		},
 		Until: "both sources of names in its metrics at " + scrapedAgent, Limit: 2 * time.Minute,
-		Ready: func(ctx context.Context) error {
-			text, err := node.Get(ctx, "http://"+scrapedAgent+"/metrics")
-			if err != nil {
-				return err
-			}
-			for _, source := range []string{"api", "cri"} {
-				if line := fmt.Sprintf("nodevitals_pod_source_connected{source=%q} 1\n", source); !strings.Contains(string(text), line) {
-					return fmt.Errorf("lacks %s", line)
-				}
-			}
-			return nil
-		},
+		Ready: func(ctx context.Context) error { return namesKnown(ctx, "http://"+scrapedAgent) },
 	})
 })
+
+// namesKnown returns an error while an agent says that it has not heard of both sources of names.
+func namesKnown(ctx context.Context, url string) error {
+	text, err := node.Get(ctx, url+"/metrics")
+	if err != nil {
+		return err
+	}
+	for _, source := range []string{"api", "cri"} {
+		if line := fmt.Sprintf("nodevitals_pod_source_connected{source=%q} 1\n", source); !strings.Contains(string(text), line) {
+			return fmt.Errorf("lacks %s", line)
+		}
+	}
+	return nil
+}
 
 // needScraped is for tests that ask that agent.
 func needScraped(t *testing.T) *cluster.Process {

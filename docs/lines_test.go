@@ -38,9 +38,9 @@ func readSayings(t *testing.T) sayings {
 
 var (
 	// value is what a verb stands for: a word, an address, a path, or a list of such.
-	value = regexp.MustCompile(`^(\S+|[^ ,]+(, [^ ,]+)+)$`)
-	// system are the words of others that a line may end with.
-	system = regexp.MustCompile(`^((open|stat|read) \S+: )?(no such file or directory|address already in use|permission denied)$`)
+	value = regexp.MustCompile(`^(\S+|[^ ,]+((, | and )[^ ,]+)+)$`)
+	// system are the words of others that a line may have.
+	system = regexp.MustCompile(`^(Too Many Requests|Service Unavailable)$|^((open|stat|read) \S+: )?(no such file or directory|address already in use|permission denied)$`)
 )
 
 // say tells whether the agent can say a line: whether it is a text of its source, with a value, or another such text, for each verb.

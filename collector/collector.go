@@ -100,8 +100,8 @@ type Collector struct {
 	// is off.
 	failing, ticked time.Time
 	reported        map[string]bool
-	// silent are the parts whom somebody does not answer.
-	silent map[string]error
+	// silent are the parts whom somebody did not answer when last asked.
+	silent map[string]silence
 }
 
 // flight is a pass under way or waiting to start, and those who wait for it.
@@ -127,7 +127,7 @@ func New(options Options) (*Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Collector{options: options, log: options.Log, hierarchy: hierarchy, tree: tree, reported: make(map[string]bool), silent: make(map[string]error)}
+	c := &Collector{options: options, log: options.Log, hierarchy: hierarchy, tree: tree, reported: make(map[string]bool), silent: make(map[string]silence)}
 	if c.options.NodeName == "" {
 		c.options.NodeName = hostName(options.HostRoot)
 	}

@@ -111,12 +111,22 @@ const (
 	RuntimePart = "runtime"
 )
 
+// silence is what came of asking somebody who did not answer.
+type silence struct {
+	err error
+	at  time.Time
+}
+
 // Answers returns an error if whom a part asks did not answer the last time: a hung filesystem, a runtime that is away. The rest is
-// served meanwhile. It asks nobody.
+// served meanwhile. It asks nobody, and while no request needs the part nobody else does: the error says how long ago that time was.
 func (c *Collector) Answers(part string) error {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	return c.silent[part]
+	silent, ok := c.silent[part]
+	if !ok {
+		return nil
+	}
+	return fmt.Errorf("when last asked, %s ago: %w", time.Since(silent.at).Round(time.Second), silent.err)
 }
 
 // waited notes what became of waiting for somebody, and reports a failure.
@@ -124,7 +134,7 @@ func (c *Collector) waited(part string, err error) {
 	c.mutex.Lock()
 	// What this user may not ask is said once, and is nobody's silence.
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		c.silent[part] = err
+		c.silent[part] = silence{err, time.Now()}
 	} else {
 		delete(c.silent, part)
 	}

@@ -27,7 +27,7 @@ func TestHealth(t *testing.T) {
 		{"a pass failed", func(c *Collector) { c.status.LastError, c.failing = errors.New("lost"), ago(time.Second) }, "lost", ""},
 		{"all passes fail", func(c *Collector) { c.status.LastError, c.failing = errors.New("lost"), ago(time.Hour) }, "lost", `has failed for 1h0m\d+s: lost`},
 		{"passes failed once", func(c *Collector) { c.failing = ago(time.Hour) }, "", ""},
-		{"a filesystem hangs", func(c *Collector) { c.silent[StoragePart] = errors.New("no answer") }, "", ""},
+		{"a filesystem hangs", func(c *Collector) { c.silent[StoragePart] = silence{errors.New("no answer"), time.Now()} }, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newTest(t, func(o *Options) { o.Tick = 10 * time.Second })
@@ -44,6 +44,22 @@ func TestHealth(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who did not answer is asked again only when a request needs it, so the error says how old the news is.
+func TestSilenceTellsItsAge(t *testing.T) {
+	c := newTest(t, nil)
+	c.silent[VolumesPart] = silence{errors.New("no answer"), time.Now().Add(-3 * time.Hour)}
+	if err := c.Answers(VolumesPart); err == nil || err.Error() != "when last asked, 3h0m0s ago: no answer" {
+		t.Errorf("got %v, want the error and its age", err)
+	}
+	if err := c.Answers(StoragePart); err != nil {
+		t.Errorf("got %v of a part whom all answer", err)
+	}
+	c.waited(VolumesPart, nil)
+	if err := c.Answers(VolumesPart); err != nil {
+		t.Errorf("got %v after an answer", err)
 	}
 }
 

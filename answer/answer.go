@@ -98,8 +98,6 @@ type Store struct {
 	// freed is closed when bytes become free, and then replaced.
 	freed chan struct{}
 	stats Stats
-	// told is when a refusal was last logged.
-	told time.Time
 }
 
 // NewStore makes a Store.
@@ -206,22 +204,13 @@ func (s *Store) refuse(w http.ResponseWriter, err error) {
 	}
 }
 
-// tellEvery is how often a refusal is logged at most.
-const tellEvery = time.Minute
-
 // refusal counts a refusal and says why it was.
 func (s *Store) refusal() string {
 	s.mutex.Lock()
 	s.stats.Refused++
 	readers, bytes := s.stats.Readers, s.stats.Bytes
-	tell := time.Since(s.told) >= tellEvery
-	if tell {
-		s.told = time.Now()
-	}
 	s.mutex.Unlock()
-	if tell {
-		s.options.Log.Warn("a request was refused, since answers that others read slowly take all the memory there is for them; see who connects",
-			zap.Int("requests", readers), zap.Int("bytes", bytes), zap.Int("limit", s.options.Bytes))
-	}
+	s.options.Log.Warn("a request was refused, since answers that others read slowly take all the memory there is for them; see who connects",
+		zap.Int("requests", readers), zap.Int("bytes", bytes), zap.Int("limit", s.options.Bytes))
 	return fmt.Sprintf("%v within %s: %d requests hold %d bytes, of at most %d; ask again later", errNoRoom, s.options.Wait, readers, bytes, s.options.Bytes)
 }

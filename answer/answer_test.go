@@ -340,8 +340,8 @@ func TestRequestsBeyondTheBytesAreRefusedInTheEnd(t *testing.T) {
 	if got := s.Stats(); got.Refused != 2 || got.Bytes > 4*size {
 		t.Errorf("got %+v, want 2 refused and no more than %d bytes", got, 4*size)
 	}
-	if logs.Len() != 1 {
-		t.Errorf("logged %v, want one line for both", logs.All())
+	if logs.FilterMessageSnippet("see who connects").Len() != 2 {
+		t.Errorf("logged %v, want a line for each", logs.All())
 	}
 	end()
 	if w := serve(t, s, http.MethodGet, "", numbered("/x", 1)); w.Code != http.StatusOK {

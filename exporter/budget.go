@@ -3,7 +3,6 @@ package exporter
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -105,20 +104,13 @@ func soonness(groups snapshot.Groups) int {
 	return len(groupsToCut)
 }
 
-// logPause is the time between two lines about what was left out.
-const logPause = 10 * time.Minute
-
-// account counts what an answer had and what was left out of it, and says so in the log now and then.
-func (s *Series) account(c *cut, now time.Time, log *zap.Logger) {
+// account counts what an answer had and what was left out of it, and says so in the log.
+func (s *Series) account(c *cut, log *zap.Logger) {
 	s.shown.Store(int64(c.series))
 	if c.left == 0 {
 		return
 	}
 	s.left.Add(uint64(c.left))
-	last := s.logged.Load()
-	if last != 0 && now.Sub(time.Unix(0, last)) < logPause || !s.logged.CompareAndSwap(last, now.UnixNano()) {
-		return
-	}
 	log.Warn("an answer has more series than --max-series allows, so whole families are left out; raise it, or ask for less with --profile, --deny-families, --slices or ?exclude[]=",
 		zap.Int("series", c.series), zap.Int("max_series", s.most), zap.Int("left_out", c.left), zap.Strings("families", slices.Clone(c.families)))
 }

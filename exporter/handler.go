@@ -46,7 +46,7 @@ func NewCadvisorHandler(source Source, o HandlerOptions) http.Handler {
 	h.render = func(r *Renderer, s *snapshot.Snapshot, shown Options) []byte {
 		shown.Series = o.Series
 		body := r.Cadvisor(s, shown)
-		o.Series.account(&r.cut, h.options.Now(), h.options.Log)
+		o.Series.account(&r.cut, h.options.Log)
 		return body
 	}
 	return h

@@ -45,6 +45,35 @@ type SelfStatus struct {
 	Scrapes []ScrapeCount
 	// Answers tell of the bodies that are sent.
 	Answers answer.Stats
+	// Refused counts what clients asked for and were not given, by reason, few fixed words: "unauthorized", "connections".
+	Refused []NamedCount
+	// Certificates and Reviews are those of the secure port; none while it is off.
+	Certificates []CertificateStatus
+	Reviews      []ReviewStatus
+	// LogLines counts lines of the log by level.
+	LogLines []LogCount
+}
+
+// CertificateStatus tells of a certificate, or of the first to expire of several.
+type CertificateStatus struct {
+	// Name is what it is for: "serving" or "client_ca".
+	Name    string
+	Expires time.Time
+}
+
+// ReviewStatus counts one kind of question to the API server.
+type ReviewStatus struct {
+	// Kind is "token" (who is this?) or "access" (may they?).
+	Kind string
+	// Yes and No are the API server's words, Failed the questions on which it gave none, Kept those that a kept word answered.
+	Yes, No, Failed, Kept uint64
+}
+
+// LogCount counts the lines of one level.
+type LogCount struct {
+	// Level is "debug", "info", "warn" or "error".
+	Level             string
+	Written, HeldBack uint64
 }
 
 // NamedCount is a count of one kind of thing.
@@ -234,6 +263,54 @@ var selfFamilies = []selfFamily{
 		values: func(s *SelfStatus, emit func(float64, ...string)) {
 			for _, c := range s.Scrapes {
 				emit(float64(c.Count), c.Endpoint, c.Outcome)
+			}
+		},
+	},
+	{
+		name: "nodevitals_requests_refused_total", kind: prometheus.CounterValue, labels: []string{"reason"},
+		help: "What clients of all ports did not get: requests by the status that refused them, and connections.",
+		values: func(s *SelfStatus, emit func(float64, ...string)) {
+			for _, r := range s.Refused {
+				emit(float64(r.Count), r.Name)
+			}
+		},
+	},
+	{
+		name: "nodevitals_certificate_expiration_timestamp_seconds", kind: prometheus.GaugeValue, labels: []string{"certificate"},
+		help: "When the certificate that is served expires, and the first of the clients' authorities, in Unix time.",
+		values: func(s *SelfStatus, emit func(float64, ...string)) {
+			for _, c := range s.Certificates {
+				emit(float64(c.Expires.Unix()), c.Name)
+			}
+		},
+	},
+	{
+		name: "nodevitals_reviews_total", kind: prometheus.CounterValue, labels: []string{"review", "result"},
+		help: "Questions to the API server, whose a token is and what users may, by its word, or error if it gave none.",
+		values: func(s *SelfStatus, emit func(float64, ...string)) {
+			for _, r := range s.Reviews {
+				emit(float64(r.Yes), r.Kind, "yes")
+				emit(float64(r.No), r.Kind, "no")
+				emit(float64(r.Failed), r.Kind, "error")
+			}
+		},
+	},
+	{
+		name: "nodevitals_review_cache_hits_total", kind: prometheus.CounterValue, labels: []string{"review"},
+		help: "Questions that the API server was not asked, as a word that it gave before still held.",
+		values: func(s *SelfStatus, emit func(float64, ...string)) {
+			for _, r := range s.Reviews {
+				emit(float64(r.Kept), r.Kind)
+			}
+		},
+	},
+	{
+		name: "nodevitals_log_lines_total", kind: prometheus.CounterValue, labels: []string{"level", "outcome"},
+		help: "Lines of the log by level, and by whether they were written or held back, as there were too many of a kind.",
+		values: func(s *SelfStatus, emit func(float64, ...string)) {
+			for _, l := range s.LogLines {
+				emit(float64(l.Written), l.Level, "written")
+				emit(float64(l.HeldBack), l.Level, "held_back")
 			}
 		},
 	},

@@ -87,9 +87,8 @@ type Series struct {
 	most     int
 	cutOrder []int
 
-	shown  atomic.Int64
-	left   atomic.Uint64
-	logged atomic.Int64
+	shown atomic.Int64
+	left  atomic.Uint64
 }
 
 // fullSeries is what a kubelet has.

@@ -9,25 +9,20 @@ import (
 	"go.uber.org/zap"
 )
 
-// tellEvery is how often refused connections are logged at most.
-const tellEvery = time.Minute
-
 // connections keeps an endpoint to a number of connections. It goes by what [http.Server] tells of their state, so that it holds for TLS
 // as well. It is safe for concurrent use.
 type connections struct {
-	limit int
-	log   *zap.Logger
+	limit    int
+	refusals *refusals
+	log      *zap.Logger
 
 	mutex sync.Mutex
 	// open has all connections; those that wait for a request have the time since when.
 	open map[net.Conn]time.Time
-	// closed counts connections that were closed for the limit since the log last told.
-	closed uint64
-	told   time.Time
 }
 
-func newConnections(limit int, log *zap.Logger) *connections {
-	return &connections{limit: limit, log: log, open: make(map[net.Conn]time.Time)}
+func newConnections(limit int, refusals *refusals, log *zap.Logger) *connections {
+	return &connections{limit: limit, refusals: refusals, log: log, open: make(map[net.Conn]time.Time)}
 }
 
 // changed is the [http.Server.ConnState] of the endpoint.
@@ -38,6 +33,9 @@ func (c *connections) changed(connection net.Conn, state http.ConnState) {
 		switch surplus := c.admit(connection); surplus {
 		case nil:
 		case connection:
+			c.refusals.count(refusedConnection)
+			c.log.Warn("a connection was refused, since as many are open as may be; see who connects, or raise --max-connections",
+				zap.Stringer("client", connection.RemoteAddr()), zap.Int("open", c.limit))
 			_ = surplus.Close() // nobody waits for what it could say
 		default:
 			// TLS says goodbye first, which may take a while, and here nobody else can connect.
@@ -70,7 +68,6 @@ func (c *connections) admit(connection net.Conn) (surplus net.Conn) {
 	if len(c.open) >= c.limit {
 		surplus = c.longestIdle()
 		if surplus == nil {
-			c.tell()
 			return connection
 		}
 		delete(c.open, surplus)
@@ -87,15 +84,4 @@ func (c *connections) longestIdle() (longest net.Conn) {
 		}
 	}
 	return longest
-}
-
-// tell logs that connections are refused, now and then.
-func (c *connections) tell() {
-	c.closed++
-	if time.Since(c.told) < tellEvery {
-		return
-	}
-	c.log.Warn("connections were refused, since as many are open as may be; see who connects, or raise --max-connections",
-		zap.Int("open", len(c.open)), zap.Uint64("refused", c.closed))
-	c.told, c.closed = time.Now(), 0
 }

@@ -76,7 +76,7 @@ func startLimited(t *testing.T, log *zap.Logger, most int) (r *running, begun ch
 }
 
 func TestLongestIdleConnectionMakesWay(t *testing.T) {
-	c := newConnections(3, zap.NewNop())
+	c := newConnections(3, &refusals{}, zap.NewNop())
 	open := func() (near, far net.Conn) {
 		near, far = net.Pipe()
 		t.Cleanup(func() {
@@ -139,8 +139,11 @@ func TestConnectionsBeyondTheLimitAreRefusedWhileAllAreBusy(t *testing.T) {
 		r.dial(t).closed(t, "a connection beyond the limit")
 	}
 	entries := logs.FilterMessageSnippet("--max-connections").All()
-	if len(entries) != 1 || entries[0].ContextMap()["endpoint"] != "test" {
-		t.Errorf("logged %v, want one line that names the endpoint and the flag", entries)
+	if len(entries) != 3 || entries[0].ContextMap()["endpoint"] != "test" {
+		t.Errorf("logged %v, want a line of each that names the endpoint and the flag", entries)
+	}
+	if got := refused(r.server, refusedConnection); got != 3 {
+		t.Errorf("counted %d refused connections, want 3", got)
 	}
 	_ = silent.Close() // a client that has enough
 	await(t, "a connection that ended to make room", func() bool {
@@ -167,7 +170,7 @@ func FuzzRequest(f *testing.F) {
 		{Path: "/stats/summary", Methods: []string{http.MethodGet, http.MethodPost}, Handler: fixed("application/json", "{}"), Title: "t"},
 		{Path: "/metrics", Handler: fixed("text/plain", "m 1\n"), Title: "t"},
 	}, HealthRoutes(zap.NewNop(), "/healthz", "t", Ping)...)
-	handler := wrap(zap.New(core), DefaultLimits(), NewMux(Index{Name: "nodevitals"}, routes))
+	handler := wrap(zap.New(core), DefaultLimits(), &refusals{}, NewMux(Index{Name: "nodevitals"}, routes))
 	known := map[string]bool{"/": true}
 	for _, route := range routes {
 		known[route.Path] = true

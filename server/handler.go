@@ -9,14 +9,15 @@ import (
 )
 
 // wrap puts around a handler what every endpoint needs: a limit on bodies and a net under panics.
-func wrap(log *zap.Logger, limits Limits, handler http.Handler) http.Handler {
-	return http.MaxBytesHandler(&guard{log: log, next: handler}, limits.Body)
+func wrap(log *zap.Logger, limits Limits, refusals *refusals, handler http.Handler) http.Handler {
+	return http.MaxBytesHandler(&guard{log: log, refusals: refusals, next: handler}, limits.Body)
 }
 
-// guard answers 500 for a handler that panics, and logs requests at debug level.
+// guard answers 500 for a handler that panics, counts refusals, and logs requests at debug level.
 type guard struct {
-	log  *zap.Logger
-	next http.Handler
+	log      *zap.Logger
+	refusals *refusals
+	next     http.Handler
 }
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,6 +36,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			http.Error(response, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		}
+		g.refusals.answered(response.status)
 		if entry := g.log.Check(zap.DebugLevel, "request"); entry != nil {
 			entry.Write(zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Int("status", response.status),
 				zap.String("client", r.RemoteAddr), zap.Duration("took", time.Since(start)))

@@ -63,6 +63,7 @@ type Server struct {
 	limits    Limits
 	endpoints []Endpoint
 	draining  atomic.Bool
+	refusals  refusals
 }
 
 // New makes a server. It serves nothing before [Server.Add] and [Server.Run].
@@ -83,15 +84,19 @@ func (s *Server) Check() Check {
 	}}
 }
 
+// Refused counts what was refused since the start on all endpoints together, by reason: always the same reasons, in the same order. A
+// header that is too large is not among them, since net/http answers that by itself.
+func (s *Server) Refused() []Refusals { return s.refusals.all() }
+
 // Run serves every endpoint until ctx ends, then stops taking connections, lets requests in flight finish within
 // Limits.Drain, and returns nil. An error means that an endpoint broke, or that the drain took too long and
 // was cut. All listeners are closed when it returns.
 func (s *Server) Run(ctx context.Context) error {
 	servers := make([]*http.Server, len(s.endpoints))
 	for i, endpoint := range s.endpoints {
-		connections := newConnections(s.limits.Connections, s.log.With(zap.String("endpoint", endpoint.Name)))
+		connections := newConnections(s.limits.Connections, &s.refusals, s.log.With(zap.String("endpoint", endpoint.Name)))
 		servers[i] = &http.Server{
-			Handler:           wrap(s.log, s.limits, endpoint.Handler),
+			Handler:           wrap(s.log, s.limits, &s.refusals, endpoint.Handler),
 			ConnState:         connections.changed,
 			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: s.limits.Streams},
 			ReadHeaderTimeout: s.limits.ReadHeader,
@@ -99,7 +104,7 @@ func (s *Server) Run(ctx context.Context) error {
 			WriteTimeout:      s.limits.Write,
 			IdleTimeout:       s.limits.Idle,
 			MaxHeaderBytes:    s.limits.Header,
-			ErrorLog:          errorLog(s.log.Named("http")),
+			ErrorLog:          errorLog(s.log.Named("http").With(zap.String("endpoint", endpoint.Name)), &s.refusals),
 		}
 	}
 	broken := make(chan error, len(servers))

@@ -14,6 +14,7 @@ import (
 	"github.com/nodevitals/nodevitals/collector"
 	"github.com/nodevitals/nodevitals/collector/identity"
 	"github.com/nodevitals/nodevitals/exporter"
+	"github.com/nodevitals/nodevitals/logging"
 	"github.com/nodevitals/nodevitals/server"
 	"github.com/nodevitals/nodevitals/snapshot"
 	"github.com/nodevitals/nodevitals/summary"
@@ -21,8 +22,11 @@ import (
 
 // agent ties a collector to the routes that show what it samples.
 type agent struct {
-	options   *options
-	log       *zap.Logger
+	options *options
+	log     *zap.Logger
+	// lines tells how many lines the log has; secure is nil while that port is off.
+	lines     func() []logging.Lines
+	secure    *secureServing
 	collector *collector.Collector
 	sources   *identity.Sources
 	server    *server.Server

@@ -40,7 +40,8 @@ func (a *agent) health(of func(log *zap.Logger, path, title string, checks ...se
 	return routes
 }
 
-// checkSources fails while a source of names is away. Names stay as they were. A runtime that nobody asked for and that never answered, such as one whose socket this user may not open, is none.
+// checkSources fails while a source of names is away. Names stay as they were. A runtime that nobody asked for and that never answered, such
+// as one whose socket this user may not open, is none.
 func (a *agent) checkSources(context.Context) error {
 	for _, source := range a.sources.Index().Sources() {
 		chosen := source.Name == "api" || a.options.podSource != string(identity.Auto)

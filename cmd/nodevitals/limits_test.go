@@ -17,11 +17,24 @@ func metricOf(t *testing.T, a *running, series string) int {
 	_, body := get(t, a.readOnly+"/metrics", nil)
 	_, after, ok := strings.Cut(body, "\n"+series+" ")
 	text, _, _ := strings.Cut(after, "\n")
-	value, err := strconv.Atoi(text)
+	value, err := strconv.ParseFloat(text, 64)
 	if !ok || err != nil {
 		t.Fatalf("%s: got %q in\n%s", series, text, body)
 	}
-	return value
+	return int(value)
+}
+
+// awaitMetric waits until one of the agent's own metrics has a value: a client has its answer a moment before the agent counts it.
+func awaitMetric(t *testing.T, a *running, series string, want int) {
+	t.Helper()
+	seen := metricOf(t, a, series)
+	for deadline := time.Now().Add(patience); seen != want; seen = metricOf(t, a, series) {
+		if time.Now().After(deadline) {
+			t.Errorf("waited %s for %s to be %d; seen: %d", patience, series, want, seen)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // 200 scrapes at once take one pass, and render and compress one body.
@@ -113,6 +126,24 @@ func TestMaxConnections(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited %s for the log to name the flag; seen:\n%s", patience, &a.stderr)
 		}
+	}
+	for range 20 {
+		more, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = more.SetReadDeadline(time.Now().Add(patience))
+		_, _ = more.Read(make([]byte, 1)) // until it is closed
+		more.Close()
+	}
+	if got := strings.Count(a.stderr.String(), "or raise --max-connections"); got != 3 {
+		t.Errorf("21 refused connections: logged %d lines, want 3:\n%s", got, &a.stderr)
+	}
+	if status := a.terminate(t); status != 0 {
+		t.Errorf("exit status: got %d", status)
+	}
+	if log := a.stderr.String(); !strings.Contains(log, `"endpoint":"read-only","held_back":18,`) {
+		t.Errorf("the log does not tell of 18 more at the end:\n%s", log)
 	}
 	if got := command(t, "--max-connections=0"); got.status != exitUsage || !strings.Contains(got.stderr, `"0" for --max-connections: want at least 1`) {
 		t.Errorf("got status %d and %q", got.status, got.stderr)

@@ -22,10 +22,12 @@ import (
 
 // runAgent runs the agent until SIGTERM, SIGINT or ctx's end, and then drains. The options are valid.
 func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
-	log, err := o.newLogger(stderr)
+	out, err := o.newLogger(stderr)
 	if err != nil {
 		return err
 	}
+	defer out.Close()
+	log := out.Logger
 	saveMemory()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -65,7 +67,7 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 
 	serving := server.New(log, o.limits())
 	a := &agent{
-		options: o, log: log, collector: c, sources: sources, server: serving,
+		options: o, log: log, lines: out.Lines, secure: secure, collector: c, sources: sources, server: serving,
 		answers: answer.NewStore(answer.Options{Log: log.Named("answer")}),
 	}
 	listeners.endpoints(serving, a, secure)

@@ -190,6 +190,21 @@ type secureServing struct {
 	guard func(next http.Handler) http.Handler
 	// watched are to be kept current.
 	watched []certificate.Watched
+	// expiries tell when each certificate expires, by what it is for; reviews, what became of each kind of question to the API server.
+	expiries []expiry
+	reviews  []reviewed
+}
+
+// expiry is of one certificate, or of several the first.
+type expiry struct {
+	of string
+	at func() time.Time
+}
+
+// reviewed is one kind of question.
+type reviewed struct {
+	kind   string
+	counts func() authentication.Reviews
 }
 
 // openSecure reads or makes certificates, and finds whom to ask. api is the way to the API server; nil: there is none. An error names the
@@ -209,6 +224,7 @@ func (o *options) openSecure(log *zap.Logger, api *rest.Config) (*secureServing,
 		}
 		serving.watched = append(serving.watched, authorities)
 		clientCAs = authorities.Pool
+		serving.expiries = append(serving.expiries, expiry{"client_ca", authorities.Expires})
 	}
 	who := authentication.Options{
 		ClientCAs: clientCAs, Audiences: s.audiences, CacheTTL: s.tokenTTL, Anonymous: s.anonymous, Log: log,
@@ -225,6 +241,7 @@ func (o *options) openSecure(log *zap.Logger, api *rest.Config) (*secureServing,
 		}
 	}
 	authenticator, authorizer := authentication.New(who), authorization.New(may)
+	serving.reviews = []reviewed{{"token", authenticator.Reviews}, {"access", authorizer.Reviews}}
 	serving.guard = func(next http.Handler) http.Handler {
 		return authorization.Filter(log, authenticator, authorizer, next)
 	}
@@ -234,6 +251,7 @@ func (o *options) openSecure(log *zap.Logger, api *rest.Config) (*secureServing,
 		return nil, err
 	}
 	serving.watched = append(serving.watched, own)
+	serving.expiries = append(serving.expiries, expiry{"serving", func() time.Time { return own.Certificate().Leaf.NotAfter }})
 	serving.tls, err = certificate.NewConfig(certificate.Options{
 		MinVersion: s.minVersion, CipherSuites: s.cipherSuites, Certificate: own.Certificate, ClientCAs: clientCAs,
 	})

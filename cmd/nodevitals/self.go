@@ -46,10 +46,33 @@ func (a *agent) self() exporter.SelfStatus {
 	slices.SortFunc(self.Errors, func(x, y exporter.ErrorCount) int {
 		return cmp.Or(cmp.Compare(x.Part, y.Part), cmp.Compare(x.Reason, y.Reason))
 	})
+	a.servingStatus(&self)
 	for _, scrape := range a.scrapes {
 		for outcome, name := range outcomeNames {
 			self.Scrapes = append(self.Scrapes, exporter.ScrapeCount{Endpoint: scrape.path, Outcome: name, Count: scrape.counts[outcome].Load()})
 		}
 	}
 	return self
+}
+
+// servingStatus adds what the server, the secure port and the log know.
+func (a *agent) servingStatus(self *exporter.SelfStatus) {
+	for _, refused := range a.server.Refused() {
+		self.Refused = append(self.Refused, exporter.NamedCount{Name: refused.Reason, Count: refused.Count})
+	}
+	for _, line := range a.lines() {
+		self.LogLines = append(self.LogLines, exporter.LogCount{Level: line.Level, Written: line.Written, HeldBack: line.HeldBack})
+	}
+	if a.secure == nil {
+		return
+	}
+	for _, expiry := range a.secure.expiries {
+		self.Certificates = append(self.Certificates, exporter.CertificateStatus{Name: expiry.of, Expires: expiry.at()})
+	}
+	for _, review := range a.secure.reviews {
+		counts := review.counts()
+		self.Reviews = append(self.Reviews, exporter.ReviewStatus{
+			Kind: review.kind, Yes: counts.Yes, No: counts.No, Failed: counts.Failed, Kept: counts.Kept,
+		})
+	}
 }

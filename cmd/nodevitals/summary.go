@@ -54,15 +54,16 @@ func printSummary(ctx context.Context, o *options, window time.Duration, output 
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	o.maxAge, o.tick = 0, 0
-	sources, err := o.openSources(log)
+	sources, err := o.openSources(log.Logger)
 	if err != nil {
 		return err
 	}
 	go func() { _ = sources.Run(ctx) }() // ends with the program
-	c, err := o.newCollector(log, sources)
+	c, err := o.newCollector(log.Logger, sources)
 	if err != nil {
 		return err
 	}

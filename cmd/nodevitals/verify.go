@@ -25,9 +25,11 @@ func newVerify() *cobra.Command {
 			if err := o.validateLogging(); err != nil {
 				return &usageError{err}
 			}
-			if _, err := o.newLogger(command.ErrOrStderr()); err != nil { // for what cAdvisor's libraries log
+			log, err := o.newLogger(command.ErrOrStderr()) // for what cAdvisor's libraries log
+			if err != nil {
 				return err
 			}
+			defer log.Close()
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			walker, why := verifiedWalker()

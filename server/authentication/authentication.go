@@ -105,6 +105,14 @@ func (a *Authenticator) Authenticate(r *http.Request) (*User, error) {
 	return nil, &Refused{Reason: a.wanted()}
 }
 
+// Reviews tells what became of the tokens that were shown. A token that the API server knows, and whose user or audience is of no use here, is a No.
+func (a *Authenticator) Reviews() Reviews {
+	if a.tokens == nil {
+		return Reviews{}
+	}
+	return a.tokens.reviews.Reviews()
+}
+
 // wanted says what a request without credentials lacks.
 func (a *Authenticator) wanted() string {
 	var ways []string

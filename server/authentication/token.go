@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/singleflight"
 	authentication "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
@@ -44,6 +43,7 @@ type tokens struct {
 	key     []byte
 	answers *cache.LRUExpireCache
 	flights singleflight.Group
+	reviews ReviewCounter
 }
 
 // answer is what is known of a token: a user, or why there is none.
@@ -57,10 +57,6 @@ func newTokens(options Options) *tokens {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	// An API server that is away fails every request: one line a minute tells it.
-	log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
 	t := &tokens{
 		reviewer: options.Tokens, audiences: options.Audiences, ttl: options.CacheTTL, log: log, limit: newLimit(),
 		key: make([]byte, sha256.Size), answers: cache.NewLRUExpireCache(keptTokens),
@@ -75,6 +71,7 @@ func (t *tokens) authenticate(ctx context.Context, token, client string) (*User,
 	hash.Write([]byte(token))
 	key := string(hash.Sum(nil))
 	if kept, ok := t.answers.Get(key); ok {
+		t.reviews.Kept()
 		return kept.(answer).result()
 	}
 	// Who waits for a review that is under way takes part in it for nothing.
@@ -107,11 +104,13 @@ func (t *tokens) authenticate(ctx context.Context, token, client string) (*User,
 func (t *tokens) review(ctx context.Context, key, token string) (answer, error) {
 	status, err := t.reviewer.Token(ctx, authentication.TokenReviewSpec{Token: token, Audiences: t.audiences})
 	if err != nil {
+		t.reviews.Failed()
 		t.log.Warn("a bearer token could not be reviewed, and was refused; the API server must answer, and let this agent create tokenreviews "+
 			"(cluster role system:auth-delegator)", zap.Error(err))
 		return answer{}, &Refused{Reason: "bearer token: the API server could not be asked", Err: err}
 	}
 	a := t.judge(status)
+	t.reviews.Answered(a.user != nil)
 	ttl := t.ttl
 	if a.user == nil {
 		ttl = min(ttl, refusedTTL)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/singleflight"
 	authorization "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
@@ -48,6 +47,7 @@ type Authorizer struct {
 	log     *zap.Logger
 	answers *cache.LRUExpireCache
 	flights singleflight.Group
+	reviews authentication.ReviewCounter
 }
 
 // New makes an Authorizer.
@@ -56,10 +56,6 @@ func New(options Options) *Authorizer {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	// An API server that is away fails every request: one line a minute tells it.
-	log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
 	return &Authorizer{options: options, log: log, answers: cache.NewLRUExpireCache(keptReviews)}
 }
 
@@ -76,6 +72,7 @@ func (a *Authorizer) Authorize(ctx context.Context, user *authentication.User, v
 	}
 	key := string(text)
 	if kept, ok := a.answers.Get(key); ok {
+		a.reviews.Kept()
 		return kept.(bool), nil
 	}
 	flight := a.flights.DoChan(key, func() (any, error) {
@@ -94,6 +91,9 @@ func (a *Authorizer) Authorize(ctx context.Context, user *authentication.User, v
 		return false, context.Cause(ctx)
 	}
 }
+
+// Reviews tells what became of the questions for rights. One request may have several: see [Subresources].
+func (a *Authorizer) Reviews() authentication.Reviews { return a.reviews.Reviews() }
 
 func (a *Authorizer) spec(user *authentication.User, verb, subresource string) authorization.SubjectAccessReviewSpec {
 	spec := authorization.SubjectAccessReviewSpec{
@@ -121,10 +121,12 @@ func (a *Authorizer) review(ctx context.Context, key string, spec authorization.
 		err = errBoth
 	}
 	if err != nil {
+		a.reviews.Failed()
 		a.log.Warn("a user's rights could not be reviewed, and the request was not answered; the API server must answer, and let this agent create "+
 			"subjectaccessreviews (cluster role system:auth-delegator)", zap.String("user", spec.User), zap.Error(err))
 		return false, err
 	}
+	a.reviews.Answered(status.Allowed)
 	ttl := a.options.DenyTTL
 	if status.Allowed {
 		ttl = a.options.AllowTTL

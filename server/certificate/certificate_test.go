@@ -332,3 +332,24 @@ func wait(t *testing.T, from <-chan struct{}, what string) {
 		t.Fatalf("waited %s for %s", patience, what)
 	}
 }
+
+// TestExpiryOfAuthorities: of several the first counts, in whatever order they are, and it follows the file.
+func TestExpiryOfAuthorities(t *testing.T) {
+	folder, now := t.TempDir(), time.Now()
+	late, _ := pair(t, "late", now.Add(9*time.Hour))
+	soon, _ := pair(t, "soon", now.Add(time.Hour))
+	file := filepath.Join(folder, "ca.crt")
+	log, _ := logger()
+	write(t, file, slices.Concat(late, soon, late))
+	a, err := NewAuthorities(file, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []time.Time{now.Add(time.Hour), now.Add(9 * time.Hour)} {
+		if got := a.Expires(); got.Unix() != want.Unix() {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		write(t, file, late)
+		a.Check()
+	}
+}

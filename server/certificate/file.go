@@ -193,7 +193,15 @@ func parsePair(certificate, key []byte) (*tls.Certificate, error) {
 type Authorities struct {
 	files   files
 	log     *zap.Logger
-	current atomic.Pointer[x509.CertPool]
+	current atomic.Pointer[pool]
+}
+
+// pool is a set of authorities.
+type pool struct {
+	*x509.CertPool
+	count int
+	// expires is when the first of them does.
+	expires time.Time
 }
 
 // NewAuthorities reads a bundle. It returns an error if it cannot, if a certificate in it is broken, or if there is none.
@@ -203,7 +211,7 @@ func NewAuthorities(file string, log *zap.Logger) (*Authorities, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, _, err := parsePool(contents[0])
+	pool, err := parsePool(contents[0])
 	if err != nil {
 		return nil, fmt.Errorf("authorities in %s: %w", file, err)
 	}
@@ -213,23 +221,27 @@ func NewAuthorities(file string, log *zap.Logger) (*Authorities, error) {
 }
 
 // Pool returns those in use; never nil.
-func (a *Authorities) Pool() *x509.CertPool { return a.current.Load() }
+func (a *Authorities) Pool() *x509.CertPool { return a.current.Load().CertPool }
+
+// Expires returns when the first of those in use expires, or did. It is safe for concurrent use.
+func (a *Authorities) Expires() time.Time { return a.current.Load().expires }
 
 // Check implements [Watched]. A new file that is of no use leaves the authorities as they are, and so does one that is gone.
 func (a *Authorities) Check() {
 	a.files.again(a.log, "the file of clients' authorities", func(contents [][]byte) error {
-		pool, count, err := parsePool(contents[0])
+		pool, err := parsePool(contents[0])
 		if err != nil {
 			return err
 		}
 		a.current.Store(pool)
-		a.log.Info("clients' authorities are new", zap.Strings("files", a.files.paths), zap.Int("certificates", count))
+		a.log.Info("clients' authorities are new", zap.Strings("files", a.files.paths), zap.Int("certificates", pool.count),
+			zap.Time("expires", pool.expires))
 		return nil
 	})
 }
 
-func parsePool(text []byte) (*x509.CertPool, int, error) {
-	pool, count := x509.NewCertPool(), 0
+func parsePool(text []byte) (*pool, error) {
+	p := &pool{CertPool: x509.NewCertPool()}
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
@@ -240,13 +252,16 @@ func parsePool(text []byte) (*x509.CertPool, int, error) {
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, 0, fmt.Errorf("certificate %d: %w", count+1, err)
+			return nil, fmt.Errorf("certificate %d: %w", p.count+1, err)
 		}
-		pool.AddCert(certificate)
-		count++
+		p.AddCert(certificate)
+		if p.count == 0 || certificate.NotAfter.Before(p.expires) {
+			p.expires = certificate.NotAfter
+		}
+		p.count++
 	}
-	if count == 0 {
-		return nil, 0, errors.New("no certificate in it")
+	if p.count == 0 {
+		return nil, errors.New("no certificate in it")
 	}
-	return pool, count, nil
+	return p, nil
 }

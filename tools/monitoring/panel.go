@@ -80,6 +80,7 @@ const (
 	needsMemory    = "Needs --extra-series=memory."
 	needsVolumes   = "Needs --extra-series=volumes."
 	needsOOM       = "Needs --extra-series=oom."
+	needsOOMOnV1   = "On cgroup v1 it sees few kills without --extra-series=oom, and seldom that of a container's first process."
 	needsClaims    = "Needs the kubelet's /metrics, or --kubelet-series=on."
 	needsLayers    = "Needs the container runtime's socket."
 	needsSockets   = "Needs access to the sockets of others: components/sockets, access=sockets."

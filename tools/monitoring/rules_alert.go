@@ -74,11 +74,11 @@ var agentAlerts = []alert{
 
 var workloadAlerts = []alert{
 	{
-		name: "PodOOMKilled", severity: warning,
+		name: "PodOOMKilled", severity: warning, needs: needsOOMOnV1,
 		expr: `max by (namespace, pod) (increase(container_oom_events_total{pod!=""}[10m])) > 0` +
 			` or max by (namespace, pod) (increase(pod_oom_kills_total[10m])) > 0`,
 		summary:     "the kernel kills processes of {{ $labels.namespace }}/{{ $labels.pod }}",
-		description: "In 10 minutes {{ $value | printf \"%.0f\" }} processes of pod {{ $labels.namespace }}/{{ $labels.pod }} were killed for want of memory.",
+		description: "In 10 minutes the kernel killed {{ $value | printf \"%.0f\" }} of the processes of pod {{ $labels.namespace }}/{{ $labels.pod }} for want of memory.",
 	},
 	{
 		name: "ContainerCPUThrottled", severity: info, wait: "15m",
@@ -121,20 +121,20 @@ var workloadAlerts = []alert{
 		name: "PersistentVolumeFilling", severity: warning, wait: "10m", needs: needsClaims,
 		expr:    `namespace_persistentvolumeclaim:kubelet_volume_stats_used:ratio > 0.9`,
 		summary: "the volume of claim {{ $labels.namespace }}/{{ $labels.persistentvolumeclaim }} is nearly full",
-		description: "The volume of claim {{ $labels.namespace }}/{{ $labels.persistentvolumeclaim }} is {{ $value | humanizePercentage }} full " +
-			"for 10 minutes.",
+		description: "The volume of claim {{ $labels.namespace }}/{{ $labels.persistentvolumeclaim }} has been " +
+			"{{ $value | humanizePercentage }} full for 10 minutes.",
 	},
 	{
 		name: "NodeFilesystemFilling", severity: warning, wait: "10m",
 		expr:        `node_device:container_fs_usage:ratio > 0.85`,
 		summary:     "{{ $labels.device }} on node {{ $labels.node }} is nearly full",
-		description: "The filesystem of {{ $labels.device }} on node {{ $labels.node }} is {{ $value | humanizePercentage }} full for 10 minutes.",
+		description: "The filesystem of {{ $labels.device }} on node {{ $labels.node }} has been {{ $value | humanizePercentage }} full for 10 minutes.",
 	},
 	{
 		name: "NodeInodesFilling", severity: warning, wait: "10m",
 		expr:        `node_device:container_fs_inodes_used:ratio > 0.9`,
 		summary:     "{{ $labels.device }} on node {{ $labels.node }} can have few more files",
-		description: "{{ $value | humanizePercentage }} of the inodes of {{ $labels.device }} on node {{ $labels.node }} are in use for 10 minutes.",
+		description: "{{ $value | humanizePercentage }} of the inodes of {{ $labels.device }} on node {{ $labels.node }} have been in use for 10 minutes.",
 	},
 	{
 		name: "NodeCPUPressure", severity: info, wait: "15m", needs: needsPSI,

@@ -21,7 +21,7 @@ READER_PACKAGES ?= collector collector/cgroup exporter
 
 export FUZZTIME LIVE_PACKAGES READER_PACKAGES
 
-.PHONY: help run build test lint fuzz live e2e image manifests release bpf bench clean
+.PHONY: help run build test lint fuzz live e2e image manifests monitoring release bpf bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -55,6 +55,9 @@ image: ## build the container image into build/image, for amd64 and arm64
 
 manifests: ## render every choice of the manifests and of the chart into build/manifests
 	@scripts/manifests.sh build/manifests
+
+monitoring: ## write the dashboards and rules anew, of the tables in tools/monitoring
+	@go -C tools/monitoring run . '$(CURDIR)'
 
 release: ## make what a release of the tagged commit consists of, in build/release
 	@scripts/release.sh

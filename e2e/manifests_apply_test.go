@@ -82,6 +82,7 @@ var plurals = map[string]struct {
 	"Namespace":                {"namespaces", false},
 	"ServiceAccount":           {"serviceaccounts", true},
 	"Secret":                   {"secrets", true},
+	"ConfigMap":                {"configmaps", true},
 	"Service":                  {"services", true},
 	"ResourceQuota":            {"resourcequotas", true},
 	"DaemonSet":                {"daemonsets", true},

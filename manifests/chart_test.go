@@ -40,6 +40,7 @@ func TestChartRefusesBadValues(t *testing.T) {
 		"image.pullPolicy=Sometimes":                       "pullPolicy",
 		"monitor.kind=Service":                             "kind",
 		"monitor.interval=often":                           "interval",
+		"dashboards.labels.grafana_dashboard=1":            "grafana_dashboard",
 		"extraArgs={secure-port=1}":                        "extraArgs",
 		"maxUnavailable=0%":                                "maxUnavailable",
 		"readers[0].name=prometheus":                       "namespace",
@@ -80,6 +81,8 @@ func TestChartValuesBeyondChoices(t *testing.T) {
 		"serviceAccount.annotations.team=no":                        "team: \"no\"",
 		"monitor.kind=PodMonitor,monitor.labels.release=prometheus": "release: prometheus",
 		"prometheusRule.enabled=true,prometheusRule.labels.a=b":     "a: b",
+		"dashboards.enabled=true,dashboards.annotations.folder=a":   "folder: a",
+		"dashboards.enabled=true,dashboards.labels.mine=yes":        "mine: \"yes\"",
 		"priorityClassName=node-agents":                             "priorityClassName: node-agents",
 		"maxUnavailable=3":                                          "maxUnavailable: 3",
 	} {

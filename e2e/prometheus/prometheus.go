@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec" //nolint:depguard // to find Debian's programs
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,14 +39,30 @@ func Find(program string) (string, error) {
 type Job struct {
 	// Name is the job's label, Target HOST:PORT, Path that of the URL.
 	Name, Target, Path string
+	// Labels are put on every series. One that is called job goes before the name.
+	Labels map[string]string
 }
 
-// Configuration is the text of a configuration that scrapes jobs, each at the same interval, of whole seconds.
-func Configuration(interval time.Duration, jobs []Job) string {
+// Configuration is the text of a configuration that scrapes jobs, each at the same interval, of whole seconds, and evaluates the rules of
+// files as often.
+func Configuration(interval time.Duration, jobs []Job, rules ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "global:\n  scrape_interval: %[1]ds\n  scrape_timeout: %[1]ds\nscrape_configs:\n", int(interval.Seconds()))
+	fmt.Fprintf(&b, "global:\n  scrape_interval: %[1]ds\n  scrape_timeout: %[1]ds\n  evaluation_interval: %[1]ds\n", int(interval.Seconds()))
+	if len(rules) > 0 {
+		fmt.Fprintf(&b, "rule_files:\n")
+	}
+	for _, file := range rules {
+		fmt.Fprintf(&b, "- %q\n", file)
+	}
+	fmt.Fprintf(&b, "scrape_configs:\n")
 	for _, job := range jobs {
 		fmt.Fprintf(&b, "- job_name: %s\n  metrics_path: %s\n  static_configs:\n  - targets: [%q]\n", job.Name, job.Path, job.Target)
+		if len(job.Labels) > 0 {
+			fmt.Fprintf(&b, "    labels:\n")
+		}
+		for _, name := range slices.Sorted(maps.Keys(job.Labels)) {
+			fmt.Fprintf(&b, "      %s: %q\n", name, job.Labels[name])
+		}
 	}
 	return b.String()
 }

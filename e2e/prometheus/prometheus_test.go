@@ -116,17 +116,54 @@ func TestRelayPassesOnAndCounts(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
-	const want = `global:
+	const plain = `global:
   scrape_interval: 2s
   scrape_timeout: 2s
+  evaluation_interval: 2s
 scrape_configs:
 - job_name: one
   metrics_path: /metrics
   static_configs:
   - targets: ["127.0.0.1:1"]
 `
-	if got := Configuration(2*time.Second, []Job{{"one", "127.0.0.1:1", "/metrics"}}); got != want {
-		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	job := Job{Name: "one", Target: "127.0.0.1:1", Path: "/metrics"}
+	if got := Configuration(2*time.Second, []Job{job}); got != plain {
+		t.Errorf("got:\n%s\nwant:\n%s", got, plain)
+	}
+	const more = `global:
+  scrape_interval: 2s
+  scrape_timeout: 2s
+  evaluation_interval: 2s
+rule_files:
+- "/rules.yaml"
+scrape_configs:
+- job_name: one
+  metrics_path: /metrics
+  static_configs:
+  - targets: ["127.0.0.1:1"]
+    labels:
+      job: "other"
+      node: "n1"
+`
+	job.Labels = map[string]string{"node": "n1", "job": "other"}
+	if got := Configuration(2*time.Second, []Job{job}, "/rules.yaml"); got != more {
+		t.Errorf("got:\n%s\nwant:\n%s", got, more)
+	}
+}
+
+func TestRulesAreRead(t *testing.T) {
+	server := &Server{URL: "http://prometheus", Get: func(_ context.Context, url string) ([]byte, error) {
+		if want := "http://prometheus/api/v1/rules"; url != want {
+			t.Errorf("asked %s, want %s", url, want)
+		}
+		return []byte(`{"status":"success","data":{"groups":[{"name":"g","rules":[
+			{"name":"a:b:c","type":"recording","health":"err","lastError":"many-to-many"},
+			{"name":"Down","type":"alerting","health":"ok","state":"firing","alerts":[{"labels":{"node":"n1"},"state":"firing"}]}]}]}}`), nil
+	}}
+	got, err := server.Rules(t.Context())
+	want := []Rule{{Name: "a:b:c", Type: "recording", Health: "err", LastError: "many-to-many"}, {Name: "Down", Type: "alerting", Health: "ok", State: "firing"}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
 

@@ -32,14 +32,22 @@ var picked = map[string]map[string]string{
 	"nodevitals-agent":     {"node": ".*"},
 }
 
-var (
-	noPressure = lacking{"the kernel here keeps no pressure (cgroup v1, or without PSI)", withoutPressure}
-	noDisk     = lacking{"the emulated machine has no disk", func() bool { return os.Getenv(machineVariable) != "" }}
-)
+var noPressure = lacking{"the kernel here keeps no pressure (cgroup v1, or without PSI)", withoutPressure}
 
 // emptyPanels are the panels that may be empty, by DASHBOARD/SECTION/PANEL/QUERY.
 var emptyPanels = map[string]lacking{
-	"nodevitals-agent/Requests/Errors/A": {reason: "nothing has failed"},
+	"nodevitals-agent/Requests/Errors/A":                    {reason: "nothing has failed"},
+	"nodevitals-node/CPU/Pressure/A":                        noPressure,
+	"nodevitals-node/CPU/Pressure/B":                        noPressure,
+	"nodevitals-node/CPU/Pressure/C":                        noPressure,
+	"nodevitals-node/CPU/Pressure/D":                        noPressure,
+	"nodevitals-node/CPU/Pressure/E":                        noPressure,
+	"nodevitals-namespace/CPU and memory of pods/Waiting/A": noPressure,
+	"nodevitals-namespace/CPU and memory of pods/Waiting/B": noPressure,
+	"nodevitals-namespace/CPU and memory of pods/Waiting/C": noPressure,
+	"nodevitals-pod/CPU/Waiting/A":                          noPressure,
+	"nodevitals-pod/CPU/Waiting/B":                          noPressure,
+	"nodevitals-pod/CPU/Waiting/C":                          noPressure,
 }
 
 // pageOf reads a dashboard as it is put on a cluster.

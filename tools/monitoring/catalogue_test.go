@@ -132,12 +132,12 @@ func describe(t *testing.T, families map[string]*family, collector prometheus.Co
 			continue
 		}
 		one := &family{labels: ofTarget, needs: needs}
-		for _, pair := range strings.Split(match[2], ",") {
+		for pair := range strings.SplitSeq(match[2], ",") {
 			if name, _, ok := strings.Cut(pair, "="); ok {
 				one.labels = one.labels.with(setOf(name))
 			}
 		}
-		for _, name := range strings.Split(match[3], ",") {
+		for name := range strings.SplitSeq(match[3], ",") {
 			if name != "" {
 				one.labels = one.labels.with(setOf(name))
 			}

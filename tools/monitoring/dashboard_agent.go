@@ -27,7 +27,7 @@ var agentDashboard = dashboard{
 		}},
 		{title: "Figures", panels: []panel{
 			{
-				title: "Time of a pass", unit: seconds, width: 12, about: "How long reading took last, by group; the slowest agent.",
+				title: "Time of a pass", unit: seconds, width: 12, about: "How long reading took last, by group; the slowest agent. Groups that are read together each have the time of all.",
 				queries: []query{{`max by (group) (nodevitals_group_last_duration_seconds{node=~"$node"})`, "{{group}}"}},
 			},
 			{

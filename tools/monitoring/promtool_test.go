@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,9 +75,7 @@ func testOf(a *alert, c *alertCase, fires bool) unitTest {
 	one := unitTest{Name: a.name + " stays quiet", Interval: "1m", Input: c.quiet, Alerts: []alertTest{{At: atOf(c), Name: a.name}}}
 	if fires {
 		labels := map[string]string{"severity": string(a.severity)}
-		for name, value := range c.labels {
-			labels[name] = value
-		}
+		maps.Copy(labels, c.labels)
 		one.Name, one.Input = a.name+" fires", c.fires
 		one.Alerts[0].Expected = []expected{{
 			Labels:      labels,

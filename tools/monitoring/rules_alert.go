@@ -41,9 +41,9 @@ var agentAlerts = []alert{
 	},
 	{
 		name: "NodevitalsPassSlow", severity: warning, wait: "15m",
-		expr:        `node_instance:nodevitals_group_last_duration_seconds:sum > 2`,
+		expr:        `node_instance:nodevitals_group_last_duration_seconds:max > 2`,
 		summary:     "nodevitals on {{ $labels.node }} reads slowly",
-		description: "For 15 minutes reading the cgroups of node {{ $labels.node }} has taken {{ $value | humanizeDuration }}.",
+		description: "For 15 minutes reading one part of what node {{ $labels.node }} has to tell took {{ $value | humanizeDuration }}.",
 	},
 	{
 		name: "NodevitalsPodSourceLost", severity: warning, wait: "10m",

@@ -88,6 +88,8 @@ type Collector struct {
 	interfaces int
 	roster     roster
 	networks   podNetworks
+	// sameNumbers: PIDs in cgroup.procs are those of the host's /proc. It never changes.
+	sameNumbers bool
 
 	// mutex guards what follows; it is never held while something is read.
 	mutex   sync.Mutex
@@ -135,7 +137,8 @@ func New(options Options) (*Collector, error) {
 	c.reader = cgroup.NewReader(tree, cgroup.ReaderOptions{MaxDescriptors: options.MaxDescriptors, Devices: c.devices, Walker: options.Walker})
 	c.machine = machine.NewReader(options.HostRoot)
 	c.network = network.NewReader(options.HostRoot, 1)
-	c.process = process.NewReader(process.Options{HostRoot: options.HostRoot})
+	c.process = process.NewReader(process.Options{HostRoot: options.HostRoot, V1: hierarchy.Version == cgroup.V1})
+	c.sameNumbers = process.SameNumbers(options.HostRoot)
 	c.storage = storage.NewReader(storage.Options{HostRoot: options.HostRoot, RootDir: options.RootDir})
 	c.volumes = volume.NewReader(volume.Options{HostRoot: options.HostRoot, RootDir: options.RootDir, LogDir: options.LogDir})
 	c.status.Errors = make(map[ErrorKey]uint64)

@@ -124,7 +124,7 @@ func (c *Collector) findNamespace(known *podNetwork, records []snapshot.Cgroup) 
 			if one == nil {
 				continue
 			}
-			for _, pid := range firstPIDs(c.reader.ProcsPath(one)) {
+			for _, pid := range c.firstPIDs(c.reader.ProcsPath(one)) {
 				if c.openNamespace(known, pid) {
 					return
 				}
@@ -188,9 +188,12 @@ func (c *Collector) hostNamespace() string {
 	return host
 }
 
-// firstPIDs returns some processes of a cgroup, from the text of its cgroup.procs; none if it is empty or gone. PID 0 stands for a
-// process of another PID namespace.
-func firstPIDs(path string) []int {
+// firstPIDs returns some processes of a cgroup, from the text of its cgroup.procs; none if it is empty or gone, or if its numbers would be
+// other processes in the host's /proc. PID 0 stands for a process of another PID namespace.
+func (c *Collector) firstPIDs(path string) []int {
+	if !c.sameNumbers {
+		return nil
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil

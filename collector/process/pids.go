@@ -51,6 +51,10 @@ func (r *Reader) readPids(procs string) error {
 	}
 	r.pids = parsePids(r.pids[:0], text)
 	if threaded {
+		// Whose threads they are tells /proc alone.
+		if !r.sight.numbered || slices.Contains(r.pids, 0) {
+			return errHiddenThreads
+		}
 		for i, tid := range r.pids {
 			r.pids[i] = r.processOf(tid)
 		}

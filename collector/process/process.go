@@ -30,6 +30,8 @@ type Options struct {
 	HostRoot string
 	// Budget bounds the work of one round.
 	Budget Budget
+	// V1 tells that the targets are cgroups of v1, whose cgroup.procs leaves out processes of other PID namespaces.
+	V1 bool
 }
 
 // Target is a cgroup to count.
@@ -49,7 +51,9 @@ const FirstPID = -1
 type Reader struct {
 	hostRoot string
 	links    int
+	v1       bool
 	proc     folder
+	sight    sight
 	// sized tells that the kernel gives the number of descriptors as the size of /proc/PID/fd (Linux 6.2).
 	sized bool
 	// next is the path of the target whose sockets the next round counts first, nextAt its place in this one.
@@ -67,7 +71,10 @@ func NewReader(options Options) *Reader {
 	if links <= 0 {
 		links = DefaultLinks
 	}
-	return &Reader{hostRoot: options.HostRoot, links: links, proc: noFolder, text: make([]byte, 4096), entries: make([]byte, 32<<10)}
+	return &Reader{
+		hostRoot: options.HostRoot, links: links, v1: options.V1, proc: noFolder, sight: look(options.HostRoot),
+		text: make([]byte, 4096), entries: make([]byte, 32<<10),
+	}
 }
 
 // round is what one call of Read counts.
@@ -81,14 +88,19 @@ type round struct {
 }
 
 // Read counts every target into its Values: ProcessCount, ProcessFDs, ProcessSockets and, with a LimitsPID, ProcessNoFileSoft.
-// What cannot be known is absent: all of it if cgroup.procs cannot be read, descriptors or sockets if only one process of the
-// cgroup hides them. When the budget of links is spent, the sockets of the other targets stay those of the round before, and
+// What cannot be known is absent: all of it if cgroup.procs cannot be read, or leaves out processes (v1, seen from a PID namespace other
+// than the machine's first); all but the count of processes if its numbers are not those of the host's /proc; descriptors or sockets if
+// only one process of the cgroup hides them. When the budget of links is spent, the sockets of the other targets stay those of the round before, and
 // the next round starts with them. A cgroup or process that is gone is no error.
 //
 // It returns one error that counts the targets with hidden processes, wrapping [fs.ErrPermission], and one for the first
 // other failure.
 func (r *Reader) Read(targets []Target, _ time.Time) error {
-	if err := r.openProc(); err != nil {
+	err := r.openProc()
+	if err == nil && r.v1 && !r.sight.all {
+		err = errUncounted
+	}
+	if err != nil {
 		for i := range targets {
 			clearAll(targets[i].Values)
 		}
@@ -105,6 +117,9 @@ func (r *Reader) Read(targets []Target, _ time.Time) error {
 	}
 	if !current.spent {
 		r.next, r.nextAt = "", 0
+	}
+	if !r.sight.numbered {
+		return errOtherNumbers
 	}
 	return current.err()
 }
@@ -158,6 +173,12 @@ func (r *Reader) count(target *Target, current *round) (postponed bool) {
 		return false
 	}
 	values.Set(snapshot.ProcessCount, uint64(len(r.pids)))
+	if !r.sight.numbered {
+		values.Clear(snapshot.ProcessFDs)
+		values.Clear(snapshot.ProcessSockets)
+		r.setLimit(target)
+		return false
+	}
 	descriptors, err := r.countDescriptors()
 	if err != nil {
 		values.Clear(snapshot.ProcessFDs)
@@ -167,20 +188,26 @@ func (r *Reader) count(target *Target, current *round) (postponed bool) {
 		values.Set(snapshot.ProcessFDs, descriptors)
 		postponed = r.countSockets(target, descriptors, current)
 	}
-	values.Clear(snapshot.ProcessNoFileSoft)
+	r.setLimit(target)
+	return postponed
+}
+
+// setLimit gives a target its limit of open files, if there is a process to take it from. The first of the cgroup is one only by the numbers
+// of the host's /proc.
+func (r *Reader) setLimit(target *Target) {
+	target.Values.Clear(snapshot.ProcessNoFileSoft)
 	pid := target.LimitsPID
 	if pid == FirstPID {
 		pid = 0
-		if len(r.pids) > 0 {
+		if len(r.pids) > 0 && r.sight.numbered {
 			pid = r.pids[0]
 		}
 	}
 	if pid > 0 {
 		if limit, ok := r.readOpenFiles(pid); ok {
-			values.Set(snapshot.ProcessNoFileSoft, limit)
+			target.Values.Set(snapshot.ProcessNoFileSoft, limit)
 		}
 	}
-	return postponed
 }
 
 // countSockets counts the sockets of the present pids if the budget allows. The first cgroup of a round that has any

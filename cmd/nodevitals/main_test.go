@@ -85,12 +85,19 @@ type process struct {
 // start runs the program as the present user, or as uid if that is not 0, until the test ends.
 func start(t *testing.T, uid uint32, args ...string) *process {
 	t.Helper()
+	if uid == 0 {
+		return startAs(t, nil, args...)
+	}
+	return startAs(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}, args...)
+}
+
+// startAs runs the program with credentials and capabilities, until the test ends.
+func startAs(t *testing.T, who *syscall.SysProcAttr, args ...string) *process {
+	t.Helper()
 	p := &process{command: exec.Command(binary, args...), exited: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
 	p.command.Dir = "/"
-	if uid != 0 {
-		p.command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	}
+	p.command.SysProcAttr = who
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,9 @@ type options struct {
 	readOnlySocket string
 	secure         secureOptions
 
-	// reader is who reads cgroups: readAuto, readFiles or readBPF.
+	// reader is who reads cgroups: readAuto, readFiles or readBPF. walks tells, once the collector is made, that it is a program in the kernel.
 	reader string
+	walks  bool
 
 	// See collector.Options for these.
 	maxAge, tick, specMaxAge, processMaxAge, storageMaxAge time.Duration

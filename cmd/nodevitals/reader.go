@@ -51,7 +51,7 @@ func (o *options) chooseReader(options *collector.Options) error {
 	walker, err := bpf.Open(hierarchy)
 	switch {
 	case err == nil:
-		options.Walker = walker
+		options.Walker, o.walks = walker, true
 		fields := []zap.Field{zap.String("reader", readBPF)}
 		if why := walker.Without(); why != nil {
 			fields = append(fields, zap.NamedError("besides", why))

@@ -59,6 +59,8 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer c.Close()
+	// Everything is open, and nobody has asked a filesystem yet.
+	o.giveUpRights(log)
 	// One pass of everything: a base for the first scrape's rates, and the knowledge of what is out of reach here.
 	first, err := c.Snapshot(ctx, snapshot.All)
 	if err != nil {

@@ -100,16 +100,17 @@ func readID(hostRoot string, names ...string) (string, error) {
 
 // readSystemUUID returns the firmware's UUID. Machines without such firmware have none; an ordinary user may not read it.
 func readSystemUUID(system sysfs.SysFs) (string, error) {
-	uuid, err := sysinfo.GetSystemUUID(system)
-	if err == nil {
-		return uuid, nil
-	}
-	// The library tells of the last place it looked in, which need not be the one that exists.
+	// The library looks for one in further places where it cannot read this one, /etc/machine-id among them: that is another ID, for machines
+	// whose firmware has none.
 	const firmware = "/sys/class/dmi/id/product_uuid"
 	if _, err := os.ReadFile(firmware); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	return "", nil
+	uuid, err := sysinfo.GetSystemUUID(system)
+	if err != nil {
+		return "", nil // its error tells of the last place it looked in, and there is none to be had
+	}
+	return uuid, nil
 }
 
 // readVersions returns the names of kernel and operating system.

@@ -47,6 +47,8 @@ func TestChartRefusesBadValues(t *testing.T) {
 		"servingCertificate=kubelet,access=user":           "servingCertificate",
 		"runtimeSocket.enabled=true,access=user":           "runtimeSocket",
 		"kernelReader=true,access=user":                    "kernelReader",
+		"seccompProfile.type=Unconfined":                   "type",
+		"seccompProfile.localhostProfile=/etc/passwd":      "localhostProfile",
 		"priorityQuota.enabled=true,priorityClassName=":    "priorityClassName",
 		"networkPolicy.namespaces=null,network.port=hello": "port",
 	} {
@@ -85,6 +87,7 @@ func TestChartValuesBeyondChoices(t *testing.T) {
 		"dashboards.enabled=true,dashboards.labels.mine=yes":        "mine: \"yes\"",
 		"priorityClassName=node-agents":                             "priorityClassName: node-agents",
 		"maxUnavailable=3":                                          "maxUnavailable: 3",
+		"seccompProfile.type=Localhost,seccompProfile.localhostProfile=operator/a.json": "localhostProfile: operator/a.json",
 	} {
 		t.Run(set, func(t *testing.T) {
 			said, err := exec.Command(helm, "template", "nodevitals", chart, "--set", set).CombinedOutput()

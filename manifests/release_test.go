@@ -69,7 +69,7 @@ func TestReleaseIsWhole(t *testing.T) {
 	name := "nodevitals-" + version
 	want := []string{
 		"SHA256SUMS", "nodevitals-" + version[1:] + ".tgz", name + "-image.tar", name + "-linux-amd64.cdx.json", name + "-linux-amd64.tar.gz",
-		name + "-linux-arm64.cdx.json", name + "-linux-arm64.tar.gz", name + "-manifests.yaml",
+		name + "-linux-arm64.cdx.json", name + "-linux-arm64.tar.gz", name + "-manifests.yaml", name + "-seccomp.json",
 	}
 	entries, err := os.ReadDir(out)
 	if err != nil {

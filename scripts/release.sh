@@ -5,6 +5,7 @@
 #   nodevitals-VERSION-linux-ARCH.cdx.json   what it was made of (CycloneDX)
 #   nodevitals-VERSION-image.tar             the image of both, an OCI archive
 #   nodevitals-VERSION-manifests.yaml        the default overlay, for kubectl apply
+#   nodevitals-VERSION-seccomp.json          the profile that the component "seccomp" and the chart's seccompProfile name
 #   nodevitals-CHARTVERSION.tgz              the Helm chart
 #   SHA256SUMS                               of all these
 #
@@ -76,6 +77,8 @@ cp "$work/image/nodevitals-$VERSION-image.tar" "$out/"
 "$TOOLS/kustomize" build manifests/overlays/beside-kubelet |
   sed "s|\(image: ghcr.io/nodevitals/nodevitals:\).*|\1$VERSION|" >"$out/nodevitals-$VERSION-manifests.yaml"
 grep -q "image: ghcr.io/nodevitals/nodevitals:$VERSION\$" "$out/nodevitals-$VERSION-manifests.yaml" || fail "the manifests do not name the image"
+
+install -m 644 manifests/components/seccomp/nodevitals.json "$out/nodevitals-$VERSION-seccomp.json"
 
 # helm notes the time of packing, so its package is packed once more.
 mkdir "$work/chart" "$work/packed"

@@ -52,8 +52,8 @@ go build -trimpath -tags grpcnotrace -o "$out/nodevitals" ./cmd/nodevitals
   done
 } >"$out/run"
 chmod 755 "$out/run"
-# What tests read besides: recordings, and the documentation that some hold to its word.
-find . -path ./build -prune -o -type d \( -name testdata -o -path ./docs \) -print | while read -r folder; do
+# What tests read besides: recordings, the documentation that some hold to its word, and the seccomp profile.
+find . -path ./build -prune -o -type d \( -name testdata -o -path ./docs -o -path ./manifests/components \) -print | while read -r folder; do
   mkdir -p "$out/tree/$folder"
   cp -R "$folder/." "$out/tree/$folder/"
 done

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -59,6 +60,9 @@ type deployment struct {
 	hostNetwork bool
 	// everywhere marks what kernels of either cgroup version must show. The others are not run again where the host has run them.
 	everywhere bool
+	// rights are the capabilities that the agent has kept; nil: CAP_DAC_READ_SEARCH. profile tells whether its seccomp profile is ours.
+	rights  []uint
+	profile bool
 	// cadvisor, summary and own are what the answers have, and no… what they have not.
 	cadvisor, noCadvisor, summary, noSummary, own []string
 }
@@ -80,15 +84,24 @@ func deployments() []deployment {
 			summary: []string{ofVolume, ofNodeFS}, noSummary: []string{ofLayer}, own: []string{apiIsSource},
 		},
 		{
-			name:     "sockets.kustomize",
+			name: "sockets.kustomize", rights: []uint{unix.CAP_DAC_READ_SEARCH, unix.CAP_SYS_PTRACE},
 			cadvisor: []string{podMemory, podNetwork, podFDs, podSockets}, summary: []string{ofVolume}, own: []string{apiIsSource},
 		},
 		{
-			name: "kernel-reader.kustomize", everywhere: true,
+			name: "kernel-reader.kustomize", everywhere: true, rights: withReader(unix.CAP_DAC_READ_SEARCH),
 			cadvisor: []string{podMemory, podNetwork}, summary: []string{ofVolume}, own: []string{apiIsSource, readerHere()},
 		},
 		{
-			name: "non-root.helm", cadvisor: []string{podMemory, podNetwork, podProcs, machine}, noCadvisor: []string{podSockets},
+			name: "seccomp.kustomize", prepare: seccompProfile, everywhere: true, rights: withReader(unix.CAP_DAC_READ_SEARCH, unix.CAP_SYS_PTRACE), profile: true,
+			cadvisor: []string{podMemory, podNetwork, podFDs, podSockets}, summary: []string{ofVolume, ofNodeFS}, own: []string{apiIsSource, readerHere()},
+		},
+		{
+			name: "seccomp-non-root.kustomize", prepare: seccompProfile, everywhere: true, rights: []uint{}, profile: true,
+			cadvisor: []string{podMemory, podNetwork, podProcs, machine}, noCadvisor: []string{podSockets},
+			summary: []string{ofNodeFS}, noSummary: []string{ofVolume}, own: []string{apiIsSource},
+		},
+		{
+			name: "non-root.helm", rights: []uint{}, cadvisor: []string{podMemory, podNetwork, podProcs, machine}, noCadvisor: []string{podSockets},
 			summary: []string{ofNodeFS}, noSummary: []string{ofVolume}, own: []string{apiIsSource},
 		},
 		{
@@ -216,6 +229,7 @@ func (d *deployment) check(t *testing.T) {
 	if pod.Spec.HostNetwork != d.hostNetwork || (pod.Status.PodIP == cluster.NodeAddress) != d.hostNetwork {
 		t.Errorf("host network %t, address %s", pod.Spec.HostNetwork, pod.Status.PodIP)
 	}
+	d.checkConfinement(t, pod)
 	r := newReader(t, pod)
 	if d.serverName != "" {
 		r.verify(t, strings.TrimPrefix(d.serverName, "."))

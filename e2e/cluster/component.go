@@ -20,6 +20,9 @@ type Component struct {
 	Args []string
 	// Env adds to this process's environment.
 	Env []string
+	// As has the credentials and the ambient capabilities that it runs with; nil: those of this process. Its present folder is then the root,
+	// since the cluster's own is not open to everyone.
+	As *syscall.SysProcAttr
 	// Cgroup is where it runs, from the root of each hierarchy; empty: where this process does.
 	Cgroup string
 	// Ready returns nil once the component works, and else what it saw.
@@ -62,6 +65,10 @@ func (c *Cluster) Start(ctx context.Context, component Component) (*Process, err
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	// A group of its own takes it out of the terminal's signals; and should this process be killed, the kernel ends it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if component.As != nil {
+		p.cmd.Dir = "/"
+		p.cmd.SysProcAttr.Credential, p.cmd.SysProcAttr.AmbientCaps = component.As.Credential, component.As.AmbientCaps
+	}
 	// A child starts in the namespace of the thread that makes it.
 	if err := c.network.do(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)

@@ -24,6 +24,8 @@ type options struct {
 	// readOnlySocket is a unix socket that serves what the read-only port does; empty is off.
 	readOnlySocket string
 	secure         secureOptions
+	// servePods serves /pods on the secure port.
+	servePods bool
 
 	// reader is who reads cgroups: readAuto, readFiles or readBPF. walks tells, once the collector is made, that it is a program in the kernel.
 	reader string

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -52,6 +53,9 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	}
 	sources, err := o.openSources(log)
 	if err != nil {
+		return err
+	}
+	if err := o.checkPods(secureOn, sources); err != nil {
 		return err
 	}
 	c, err := o.newCollector(log, sources)
@@ -146,9 +150,11 @@ func (l listeners) close() {
 }
 
 func (l listeners) endpoints(serving *server.Server, a *agent, secure *secureServing) {
-	mux := server.NewMux(a.index(), a.routes())
+	routes := a.routes()
+	mux := server.NewMux(a.index(), routes)
 	if l.secure != nil {
-		serving.Add(server.Endpoint{Name: "secure", Listener: l.secure, Handler: secure.guard(mux), TLS: secure.tls})
+		secured := server.NewMux(a.index(), slices.Concat(routes, a.securedRoutes()))
+		serving.Add(server.Endpoint{Name: "secure", Listener: l.secure, Handler: secure.guard(secured), TLS: secure.tls})
 	}
 	if l.readOnly != nil {
 		serving.Add(server.Endpoint{Name: "read-only", Listener: l.readOnly, Handler: mux})

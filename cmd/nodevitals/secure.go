@@ -82,6 +82,7 @@ func (o *options) secureFlags() flagGroup {
 	group.flags.StringVar(&s.authorizationMode, "authorization-mode", s.authorizationMode, "`who` decides what a user may: Webhook (the API server) or AlwaysAllow (everybody who is let in may do everything)")
 	group.flags.DurationVar(&s.allowTTL, "authorization-webhook-cache-authorized-ttl", s.allowTTL, "how long the API server's yes is kept; 0 asks each time")
 	group.flags.DurationVar(&s.denyTTL, "authorization-webhook-cache-unauthorized-ttl", s.denyTTL, "how long the API server's no is kept; 0 asks each time")
+	o.podsFlag(group)
 	return group
 }
 

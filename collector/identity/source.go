@@ -167,6 +167,9 @@ func runtimeInstalled(hostRoot string) bool {
 // Index returns what the sources told. It is never nil.
 func (s *Sources) Index() *Index { return s.index }
 
+// API returns the API server, or nil where none is asked.
+func (s *Sources) API() *APIServer { return s.api }
+
 // Runtime returns the container runtime, or nil where there is none.
 func (s *Sources) Runtime() *Runtime { return s.runtime }
 

@@ -71,6 +71,7 @@ var recipes = []recipe{
 		// Of the ways to discover targets, the clouds' make most of the program.
 		tags: "remove_all_sd,enable_kubernetes_sd",
 	},
+	{folder: "otelcol", release: "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kubeletstatsreceiver", packages: []string{"."}},
 }
 
 // programs are the names of what the recipe builds: the last elements of its packages, as go build names them.

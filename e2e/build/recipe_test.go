@@ -28,7 +28,7 @@ func TestRecipesNameTheirPrograms(t *testing.T) {
 	for _, r := range recipes {
 		got = append(got, r.programs()...)
 	}
-	want := []string{"etcd", "containerd", "containerd-shim-runc-v2", "ctr", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl", "metrics-server", "adapter", "prometheus"}
+	want := []string{"etcd", "containerd", "containerd-shim-runc-v2", "ctr", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl", "metrics-server", "adapter", "prometheus", "otelcol"}
 	if !slices.Equal(got, want) {
 		t.Errorf("programs are %v, want %v", got, want)
 	}

@@ -49,6 +49,7 @@ func TestChartRefusesBadValues(t *testing.T) {
 		"kernelReader=true,access=user":                    "kernelReader",
 		"seccompProfile.type=Unconfined":                   "type",
 		"seccompProfile.localhostProfile=/etc/passwd":      "localhostProfile",
+		"servePods=sometimes":                              "servePods",
 		"priorityQuota.enabled=true,priorityClassName=":    "priorityClassName",
 		"networkPolicy.namespaces=null,network.port=hello": "port",
 	} {

@@ -22,6 +22,7 @@ func TestHelpIsGroupedAndWhole(t *testing.T) {
 	for _, want := range []string{
 		"Usage:", "Commands:", "summary", "verify", "version",
 		"Serving:", "--read-only-bind-address", "--read-only-port", "--healthz-bind-address", "--healthz-port", "--timestamps",
+		"Secure serving:", "--secure-port", "--serve-pods",
 		"Sampling:", "--max-age", "--tick", "--spec-max-age", "--process-max-age", "--storage-max-age", "--disable-group",
 		"Host:", "--host-root", "--root-dir", "--node-name", "--kubelet-cgroups", "--runtime-cgroups", "--system-cgroups", "--cgroup-root",
 		"Logging:", "--log-format", "--log-level",

@@ -45,18 +45,18 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer listeners.close()
-	var secure *secureServing
-	if secureOn {
-		if secure, err = o.openSecure(log, api); err != nil {
-			return err
-		}
-	}
 	sources, err := o.openSources(log)
 	if err != nil {
 		return err
 	}
 	if err := o.checkPods(secureOn, sources); err != nil {
 		return err
+	}
+	var secure *secureServing
+	if secureOn {
+		if secure, err = o.openSecure(log, api); err != nil {
+			return err
+		}
 	}
 	c, err := o.newCollector(log, sources)
 	if err != nil {

@@ -263,7 +263,19 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			`{"token":"echo"}`, known, string(body))
 	case strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"):
 		fmt.Fprintf(w, `{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":%t}}`,
-			strings.Contains(string(body), `"subresource":"metrics"`))
+			strings.Contains(string(body), `"subresource":"metrics"`) || strings.Contains(string(body), `"subresource":"pods"`))
+	case strings.HasSuffix(r.URL.Path, "/pods") && r.URL.Query().Get("watch") == "":
+		if selector := r.URL.Query().Get("fieldSelector"); selector != "spec.nodeName=lab-node" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		fmt.Fprint(w, `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"static-lab-node","namespace":"kube-system",`+
+			`"uid":"of-the-mirror","annotations":{"kubernetes.io/config.mirror":"x","kubernetes.io/config.hash":"hash-of-its-file"}}}]}`)
+	case strings.HasSuffix(r.URL.Path, "/pods"):
+		select { // a watch of which nothing comes
+		case <-f.end:
+		case <-r.Context().Done():
+		}
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -402,6 +414,8 @@ func TestSecureMistakesAreOneLine(t *testing.T) {
 			exitUsage,
 			[]string{"--healthz-port", "--read-only-port", "0.0.0.0"},
 		},
+		{"pods without a secure port", append([]string{"--serve-pods", "--secure-port=0"}, "--read-only-port="+free, "--healthz-port=0"), exitUsage, []string{"--serve-pods", "--secure-port"}},
+		{"pods without an API server", with(allowed, "--serve-pods"), exitUsage, []string{"--serve-pods", "--kubeconfig", "--pod-source"}},
 		{"relative socket", with(alone, "--read-only-socket=s"), exitUsage, []string{"--read-only-socket"}},
 		{"no socket", with(alone, "--read-only-socket="+broken), exitFailure, []string{"--read-only-socket", broken, "no socket"}},
 	} {

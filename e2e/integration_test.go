@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,33 +22,41 @@ const pulledPort = 20350
 // pulledURL is its read-only port.
 const pulledURL = "http://127.0.0.1:20355"
 
-// startPulled starts nodevitals as it stands on a cluster's network: TLS with a certificate that the cluster's authority signed, and
-// everybody's rights asked of the API server.
+// startPulled starts that agent.
 var startPulled = sync.OnceValue(func() error {
-	ctx := context.Background()
-	binary, err := agentBinary()
+	component, err := pulledComponent("nodevitals-pulled", pulledPort, pulledURL)
 	if err != nil {
 		return err
 	}
-	server := cluster.Server{Name: "nodevitals-pulled", Hosts: []string{cluster.NodeName}, Addresses: []string{cluster.NodeAddress, "127.0.0.1"}}
+	_, err = node.Start(context.Background(), component)
+	return err
+})
+
+// pulledComponent is nodevitals as it stands on a cluster's network: TLS with a certificate that the cluster's authority signed, and
+// everybody's rights asked of the API server.
+func pulledComponent(name string, port int, readOnly string, besides ...string) (cluster.Component, error) {
+	binary, err := agentBinary()
+	if err != nil {
+		return cluster.Component{}, err
+	}
+	server := cluster.Server{Name: name, Hosts: []string{cluster.NodeName}, Addresses: []string{cluster.NodeAddress, "127.0.0.1"}}
 	if err := node.Issue(server); err != nil {
-		return err
+		return cluster.Component{}, err
 	}
 	certificate, key := node.Certificate(server.Name)
-	_, err = node.Start(ctx, cluster.Component{
+	return cluster.Component{
 		Name: server.Name, Path: binary, Cgroup: node.Cgroup(server.Name + ".service"),
-		Args: []string{
-			"--secure-port=" + strconv.Itoa(pulledPort), "--read-only-port=" + pulledURL[strings.LastIndexByte(pulledURL, ':')+1:], "--healthz-port=0",
+		Args: append([]string{
+			"--secure-port=" + strconv.Itoa(port), "--read-only-port=" + readOnly[strings.LastIndexByte(readOnly, ':')+1:], "--healthz-port=0",
 			"--tls-cert-file=" + certificate, "--tls-private-key-file=" + key, "--client-ca-file=" + node.CA(),
 			"--kubeconfig=" + node.Kubeconfig("nodevitals"), "--node-name=" + cluster.NodeName, "--root-dir=" + node.RootDir(),
 			"--kubelet-cgroups=" + node.KubeletCgroup(), "--runtime-cgroups=" + node.ContainerdCgroup(),
-		},
+		}, besides...),
 		// It is ready before it knows any names, and some who pull from it ask once.
-		Until: "both sources of names in its metrics at " + pulledURL, Limit: 2 * time.Minute,
-		Ready: func(ctx context.Context) error { return namesKnown(ctx, pulledURL) },
-	})
-	return err
-})
+		Until: "both sources of names in its metrics at " + readOnly, Limit: 2 * time.Minute,
+		Ready: func(ctx context.Context) error { return namesKnown(ctx, readOnly) },
+	}, nil
+}
 
 // needPulled starts that agent.
 func needPulled(t *testing.T) {
@@ -87,6 +96,9 @@ func appliedForTest(t *testing.T, name string, values map[string]string) {
 	})
 }
 
+// variableName is what envsubst takes for the name of a variable.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 func manifest(name string, values map[string]string) (string, error) {
 	text, err := os.ReadFile(filepath.Join("..", "docs", "integrations", name))
 	if err != nil {
@@ -95,10 +107,13 @@ func manifest(name string, values map[string]string) (string, error) {
 	var unknown []string
 	filled := os.Expand(string(text), func(variable string) string {
 		value, ok := values[variable]
-		if !ok && variable >= "0" && variable <= "9" { // a group of a pattern, in the adapter's rules
+		switch {
+		case ok:
+		case variable >= "0" && variable <= "9": // a group of a pattern, in the adapter's rules
 			return "$" + variable
-		}
-		if !ok && variable != "..." {
+		case !variableName.MatchString(variable): // envsubst leaves what is no name, such as ${env:X} of a collector
+			return "${" + variable + "}"
+		default:
 			unknown = append(unknown, variable)
 		}
 		return value

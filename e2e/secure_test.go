@@ -124,8 +124,8 @@ func (s sender) await(t *testing.T, what, path string, status int) {
 	}
 }
 
-// scraper makes a service account that may get the node's metrics, for the length of the test.
-func scraper(t *testing.T, name string) *core.ServiceAccount {
+// scraper makes a service account that may get the node's metrics, or else what is named, for the length of the test.
+func scraper(t *testing.T, name string, resources ...string) *core.ServiceAccount {
 	t.Helper()
 	ctx, client := t.Context(), node.Client()
 	account, err := client.CoreV1().ServiceAccounts(meta.NamespaceDefault).Create(ctx,
@@ -133,7 +133,10 @@ func scraper(t *testing.T, name string) *core.ServiceAccount {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rule := rbac.PolicyRule{APIGroups: []string{""}, Resources: []string{"nodes/metrics"}, Verbs: []string{"get"}}
+	if len(resources) == 0 {
+		resources = []string{"nodes/metrics"}
+	}
+	rule := rbac.PolicyRule{APIGroups: []string{""}, Resources: resources, Verbs: []string{"get"}}
 	_, err = client.RbacV1().ClusterRoles().Create(ctx, &rbac.ClusterRole{ObjectMeta: meta.ObjectMeta{Name: name}, Rules: []rbac.PolicyRule{rule}}, meta.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

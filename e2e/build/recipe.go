@@ -71,7 +71,10 @@ var recipes = []recipe{
 		// Of the ways to discover targets, the clouds' make most of the program.
 		tags: "remove_all_sd,enable_kubernetes_sd",
 	},
-	{folder: "otelcol", release: "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kubeletstatsreceiver", packages: []string{"."}},
+	{
+		folder: "otelcol", release: "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kubeletstatsreceiver",
+		packages: []string{"."}, stamp: func(version string) string { return "-X main.version=" + version },
+	},
 }
 
 // programs are the names of what the recipe builds: the last elements of its packages, as go build names them.

@@ -46,6 +46,7 @@ const (
 	ofLayer     = `(?s)"rootfs": ?\{[^}]*"usedBytes"`
 	kubeletOwn  = `^kubelet_volume_stats_used_bytes\{`
 	apiIsSource = `^nodevitals_pod_source_connected\{source="api"\} 1$`
+	podOfAPI    = `"name":"best-effort","namespace":"monitoring"`
 	criIsSource = `^nodevitals_pod_source_connected\{source="cri"\} 1$`
 )
 
@@ -65,6 +66,8 @@ type deployment struct {
 	profile bool
 	// cadvisor, summary and own are what the answers have, and no… what they have not.
 	cadvisor, noCadvisor, summary, noSummary, own []string
+	// pods are what /pods has; nil: it is not served.
+	pods []string
 }
 
 // readerHere is what reads cgroups for an agent that may load programs into the kernel.
@@ -86,6 +89,10 @@ func deployments() []deployment {
 		{
 			name: "sockets.kustomize", rights: []uint{unix.CAP_DAC_READ_SEARCH, unix.CAP_SYS_PTRACE},
 			cadvisor: []string{podMemory, podNetwork, podFDs, podSockets}, summary: []string{ofVolume}, own: []string{apiIsSource},
+		},
+		{
+			name: "serve-pods.kustomize", prepare: readerOfPods,
+			cadvisor: []string{podMemory}, summary: []string{ofVolume}, own: []string{apiIsSource}, pods: []string{podOfAPI},
 		},
 		{
 			name: "kernel-reader.kustomize", everywhere: true, rights: withReader(unix.CAP_DAC_READ_SEARCH),
@@ -239,6 +246,9 @@ func (d *deployment) check(t *testing.T) {
 	r.await(t, "/metrics/resource", []string{podResource}, nil)
 	r.await(t, "/stats/summary", d.summary, d.noSummary)
 	r.await(t, "/metrics", d.own, nil)
+	if d.pods != nil {
+		r.await(t, "/pods", d.pods, nil)
+	}
 	stranger := *r
 	stranger.token = ""
 	if got, err := stranger.get(t.Context(), "/metrics/cadvisor"); err != nil || got.status != http.StatusUnauthorized {
@@ -261,6 +271,23 @@ func (d *deployment) check(t *testing.T) {
 	if restarts := current.Status.ContainerStatuses[0].RestartCount; restarts != 0 {
 		t.Errorf("it was restarted %d times", restarts)
 	}
+}
+
+// readerOfPods gives the reader the right to pods, which the manifests' reader has not.
+func readerOfPods(t *testing.T) {
+	t.Helper()
+	mustApply(t, `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reader-of-pods, labels: {app.kubernetes.io/name: `+deployed+`}}
+rules: [{apiGroups: [""], resources: [nodes/pods], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reader-of-pods, labels: {app.kubernetes.io/name: `+deployed+`}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader-of-pods}
+subjects: [{kind: ServiceAccount, name: reader-of-the-test, namespace: `+deployed+`}]
+`)
 }
 
 // kubeletCertificate puts the kubelet's certificate where a kubelet with serverTLSBootstrap keeps it: a link to the newest of several files.

@@ -243,6 +243,39 @@ func TestAListThatWaitsIsShared(t *testing.T) {
 	}
 }
 
+// stuck is a client that takes nothing until it is let.
+type stuck struct {
+	*httptest.ResponseRecorder
+	began, let chan struct{}
+}
+
+func (s *stuck) Write(b []byte) (int, error) {
+	close(s.began)
+	<-s.let
+	return s.ResponseRecorder.Write(b)
+}
+
+// A client that reads slowly keeps nobody to the pods that there were when it asked.
+func TestAListThatIsWrittenIsNotJoined(t *testing.T) {
+	from := ready(pods(1), nil)
+	handler := Handler(answer.NewStore(answer.Options{}), from)
+	slow := &stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		handler.ServeHTTP(slow, httptest.NewRequest(http.MethodGet, Path, http.NoBody))
+	}()
+	<-slow.began
+	if got := ask(handler); got.Code != http.StatusOK {
+		t.Errorf("got %d %s", got.Code, got.Body)
+	}
+	if n, _ := from.counts(); n != 2 {
+		t.Errorf("got %d lists, want that the second request has its own", n)
+	}
+	close(slow.let)
+	<-left
+}
+
 // waiting is how many requests share the list that may be joined.
 func (s *lists) waiting() int {
 	s.mutex.Lock()

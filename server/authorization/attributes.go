@@ -22,8 +22,8 @@ var subresources = []struct {
 	// The kubelet has neither; they tell no more than /healthz.
 	{"/livez", []string{"healthz", proxy}},
 	{"/readyz", []string{"healthz", proxy}},
-	// What the agent does not serve is still none of everybody's business, by the kubelet's rule for it.
 	{"/pods", []string{"pods", proxy}},
+	// What the agent does not serve is still none of everybody's business, by the kubelet's rule for it.
 	{"/runningpods", []string{"pods", proxy}},
 	{"/allocatedPods", []string{"pods", proxy}},
 	{"/configz", []string{"configz", proxy}},

@@ -73,7 +73,7 @@ func wholeTelemetry(ctx context.Context, collector *core.Pod) (telemetry, error)
 	if err != nil {
 		return nil, err
 	}
-	memory, cores := seen.with("k8s.pod.memory.working_set"), seen.with("k8s.pod.cpu.usage")
+	memory, cores := seen.with("k8s.pod.memory.working_set"), seen.with("k8s.pod.cpu.time")
 	for _, pod := range pods.Items {
 		key := pod.Namespace + "/" + pod.Name
 		if pod.Status.Phase == core.PodRunning && pod.DeletionTimestamp == nil && (memory[key] == nil || cores[key] == nil) {
@@ -193,8 +193,15 @@ type figure struct {
 
 const onlyRises = -1
 
-// summaryFigures are figures of a summary by the receiver's names, as KEY METRIC.
+// summaryFigures are figures of a summary by the receiver's names, as KEY METRIC: of the node, as far as they rise or stay, and of those of the
+// workload's pods whose containers last.
 func summaryFigures(s *v1alpha1.Summary) map[string]figure {
+	var steady []string
+	for _, pod := range workload.Pods() {
+		if !slices.Contains(workload.Changing(), pod.Key()) {
+			steady = append(steady, pod.Key())
+		}
+	}
 	all := map[string]figure{}
 	cpu := func(key, prefix string, c *v1alpha1.CPUStats) {
 		if c != nil {
@@ -223,11 +230,12 @@ func summaryFigures(s *v1alpha1.Summary) map[string]figure {
 		}
 	}
 	cpu(s.Node.NodeName, "k8s.node", s.Node.CPU)
+	delete(all, s.Node.NodeName+" k8s.node.cpu.usage") // other tests' doing too, from moment to moment
 	network(s.Node.NodeName, "k8s.node", s.Node.Network)
 	filesystem(s.Node.NodeName, "k8s.node", s.Node.Fs)
 	for _, pod := range s.Pods {
 		key := pod.PodRef.Namespace + "/" + pod.PodRef.Name
-		if slices.Contains(workload.Changing(), key) {
+		if !slices.Contains(steady, key) {
 			continue
 		}
 		cpu(key, "k8s.pod", pod.CPU)

@@ -21,7 +21,7 @@ import (
 // endpoint is nodevitals is asked with the API server's own.
 func TestNodeProxy(t *testing.T) {
 	needPulled(t)
-	stand := registerNode(t, "without-kubelet", pulledPort)
+	stand := registerNode(t, "without-kubelet", cluster.NodeAddress, pulledPort)
 	for _, address := range []string{stand, fmt.Sprintf("https:%s:%d", stand, pulledPort)} {
 		t.Run(address, func(t *testing.T) {
 			path := "/api/v1/nodes/" + address + "/proxy"
@@ -86,8 +86,8 @@ spec: {selector: {app: host-network}, ports: [{name: https, port: %d}]}
 	}
 }
 
-// registerNode makes a node as one without a kubelet would stand in the API: its address is this node's, and its kubelet's port another.
-func registerNode(t *testing.T, name string, port int32) string {
+// registerNode makes a node as one without a kubelet would stand in the API: with an address, and the port that is asked in place of a kubelet's.
+func registerNode(t *testing.T, name, address string, port int32) string {
 	t.Helper()
 	ctx := t.Context()
 	nodes := node.Client().CoreV1().Nodes()
@@ -103,7 +103,7 @@ func registerNode(t *testing.T, name string, port int32) string {
 		}
 	})
 	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		made.Status.Addresses = []core.NodeAddress{{Type: core.NodeInternalIP, Address: cluster.NodeAddress}}
+		made.Status.Addresses = []core.NodeAddress{{Type: core.NodeInternalIP, Address: address}}
 		made.Status.DaemonEndpoints.KubeletEndpoint.Port = port
 		_, err := nodes.UpdateStatus(ctx, made, meta.UpdateOptions{})
 		if apierrors.IsConflict(err) {

@@ -86,7 +86,7 @@ func (c *Cluster) prepare() error {
 		return err
 	}
 	c.before = look()
-	if c.network, err = newNetwork(c.options.WholeMachine); err != nil {
+	if c.network, err = newNetwork(c.options.WholeMachine, links); err != nil {
 		return err
 	}
 	if c.authority, err = newPKI(filepath.Join(c.options.State, "pki")); err != nil {

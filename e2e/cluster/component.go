@@ -41,6 +41,8 @@ type Process struct {
 
 	cmd     *exec.Cmd
 	started time.Time
+	// network is the node's on which it runs.
+	network *network
 	// ended is closed once the process has; then err is set.
 	ended chan struct{}
 	err   error
@@ -48,9 +50,13 @@ type Process struct {
 
 // Start runs a component in the cluster's network namespace and waits until it is ready. [Cluster.Down] ends it.
 func (c *Cluster) Start(ctx context.Context, component Component) (*Process, error) {
+	return c.start(ctx, c.network, component)
+}
+
+func (c *Cluster) start(ctx context.Context, where *network, component Component) (*Process, error) {
 	p := &Process{
 		Component: component, Log: filepath.Join(c.options.Logs, component.Name+".log"),
-		started: time.Now(), ended: make(chan struct{}),
+		started: time.Now(), network: where, ended: make(chan struct{}),
 	}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -70,7 +76,7 @@ func (c *Cluster) Start(ctx context.Context, component Component) (*Process, err
 		p.cmd.SysProcAttr.Credential, p.cmd.SysProcAttr.AmbientCaps = component.As.Credential, component.As.AmbientCaps
 	}
 	// A child starts in the namespace of the thread that makes it.
-	if err := c.network.do(p.cmd.Start); err != nil {
+	if err := where.do(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	c.processes = append(c.processes, p)

@@ -34,9 +34,9 @@ func (c *Cluster) Kill(name string) (*Process, error) {
 	return p, nil
 }
 
-// Again starts a component that was killed, as it was.
+// Again starts a component that was killed, as it was and on the node where it was.
 func (c *Cluster) Again(ctx context.Context, p *Process) error {
-	_, err := c.Start(ctx, p.Component)
+	_, err := c.start(ctx, p.network, p.Component)
 	return err
 }
 

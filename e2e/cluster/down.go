@@ -83,6 +83,9 @@ func (c *Cluster) deletePods(ctx context.Context) error {
 			left = append(left, pod.Namespace+"/"+pod.Name)
 			if pod.DeletionTimestamp == nil {
 				grace := int64(1)
+				if pod.Spec.NodeName != NodeName {
+					grace = 0 // nobody there would end it
+				}
 				// An error shows in the next look: the pod is still there.
 				_ = c.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, meta.DeleteOptions{GracePeriodSeconds: &grace})
 			}

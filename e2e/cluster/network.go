@@ -33,14 +33,14 @@ var links = []string{
 	"route add default via 10.99.0.254 dev node0",
 }
 
-// network is the node's network namespace. One of its own has no name: it goes with the last process in it and the last descriptor.
+// network is a node's network namespace. One of its own has no name: it goes with the last process in it and the last descriptor.
 type network struct {
 	file *os.File
 	own  bool
 }
 
-// newNetwork makes the node's links in this process's network namespace, or in a new one.
-func newNetwork(here bool) (*network, error) {
+// newNetwork makes a node's links in this process's network namespace, or in a new one.
+func newNetwork(here bool, links []string) (*network, error) {
 	n := &network{own: !here}
 	err := onOwnThread(func() error {
 		if n.own {
@@ -55,8 +55,17 @@ func newNetwork(here bool) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, link := range links {
-		cmd := exec.Command(find("ip"), strings.Fields(link)...)
+	if err := n.ip(links...); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// ip has iproute2's program make changes in the namespace, each the words of one call.
+func (n *network) ip(changes ...string) error {
+	for _, change := range changes {
+		cmd := exec.Command(find("ip"), strings.Fields(change)...)
 		var said strings.Builder
 		cmd.Stdout, cmd.Stderr = &said, &said
 		run := func() error {
@@ -66,11 +75,10 @@ func newNetwork(here bool) (*network, error) {
 			return cmd.Wait()
 		}
 		if err := n.do(run); err != nil {
-			n.close()
-			return nil, fmt.Errorf("ip %s: %w: %s", link, err, strings.TrimSpace(said.String()))
+			return fmt.Errorf("ip %s: %w: %s", change, err, strings.TrimSpace(said.String()))
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // do runs f in the namespace. Only the thread enters it, with the mounts of this process: its /sys shows the host's cgroups.

@@ -1,0 +1,290 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nodevitals/nodevitals/e2e/cluster"
+	"github.com/nodevitals/nodevitals/e2e/compare"
+)
+
+// statsFromRuntime is the gate by which a kubelet asks the runtime for what it otherwise reads in cgroups.
+const statsFromRuntime = "PodAndContainerStatsFromCRI"
+
+// besidePage has the list of what a kubelet with that gate lacks, below a heading of its own.
+const (
+	besidePage  = "../docs/integrations/beside-and-instead.md"
+	lacksHeader = "### What the kubelet then lacks"
+)
+
+// A kubelet that asks the runtime lacks what docs/integrations/beside-and-instead.md lists, no more and no less, and nodevitals beside it still
+// gives all of it.
+func TestBesideKubeletThatAsksTheRuntime(t *testing.T) {
+	needAgent(t)
+	needOnlyOnce(t)
+	awaitPods(t)
+	plain := mustShow(t, "the kubelet", node.Kubelet)
+	before := bothSources.mustSummary(t)
+	restartKubelet(t, "--feature-gates="+statsFromRuntime+"=true")
+	listed, err := lackingInPage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lacking, given shown
+	err = cluster.Await(t.Context(), 4*time.Minute, "a kubelet that lacks what "+besidePage+" lists", func(ctx context.Context) error {
+		if lacking, given, err = lack(ctx, plain); err != nil {
+			return err
+		}
+		unlisted, wrong := lacking.without(listed), listed.without(lacking)
+		if len(unlisted)+len(wrong) > 0 {
+			return fmt.Errorf("it also lacks %v, and it has %v", unlisted, wrong)
+		}
+		return nil
+	})
+	t.Logf("the kubelet lacks and nodevitals gives: %s", someOf(lacking.names()))
+	t.Logf("the kubelet lacks and nodevitals does not give: %s", someOf(plain.without(given).without(lacking).names()))
+	if err != nil {
+		t.Error(err)
+	}
+	bothSources.stillServes(t, before)
+}
+
+// lack is what a kubelet had as it was, lacks now, and nodevitals has; and what the two have together.
+func lack(ctx context.Context, plain shown) (lacking, together shown, err error) {
+	if err := wantGate(ctx); err != nil {
+		return nil, nil, err
+	}
+	kubelet, err := show(ctx, node.Kubelet)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, err := show(ctx, func(ctx context.Context, path string) ([]byte, error) { return node.Get(ctx, bothSources.url+path) })
+	if err != nil {
+		return nil, nil, err
+	}
+	lacking, together = shown{}, maps.Clone(kubelet)
+	maps.Copy(together, ours)
+	for name := range plain.without(kubelet) {
+		if ours[name] {
+			lacking[name] = true
+		}
+	}
+	return lacking.inShort(kubelet), together, nil
+}
+
+// wantGate wants the kubelet to say that it has the gate.
+func wantGate(ctx context.Context) error {
+	text, err := node.Kubelet(ctx, "/metrics")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "kubernetes_feature_enabled{") && strings.Contains(line, `"`+statsFromRuntime+`"`) {
+			if !strings.HasSuffix(strings.TrimSpace(line), " 1") {
+				return cluster.Stop(fmt.Errorf("the gate is off: %s", line))
+			}
+			return nil
+		}
+	}
+	return cluster.Stop(fmt.Errorf("the kubelet does not know gate %s", statsFromRuntime))
+}
+
+// restartKubelet has the kubelet run with further flags for the length of the test.
+func restartKubelet(t *testing.T, flags ...string) {
+	t.Helper()
+	component := stopKubelet(t).Component
+	component.Args = append(slices.Clone(component.Args), flags...)
+	if _, err := node.Start(t.Context(), component); err != nil {
+		t.Fatal(err)
+	}
+	awaitKubelet(t.Context(), t)
+}
+
+// stopKubelet ends the kubelet, whose pods go on, and at the end of the test has it as it was.
+func stopKubelet(t *testing.T) *cluster.Process {
+	t.Helper()
+	asItWas := node.Process("kubelet")
+	t.Cleanup(func() {
+		if now := node.Process("kubelet"); now != nil {
+			if err := node.End(now); err != nil {
+				t.Error(err)
+			}
+		}
+		ctx := context.WithoutCancel(t.Context())
+		if err := node.Again(ctx, asItWas); err != nil {
+			t.Fatal(err)
+		}
+		awaitKubelet(ctx, t)
+	})
+	if err := node.End(asItWas); err != nil {
+		t.Fatal(err)
+	}
+	return asItWas
+}
+
+// awaitKubelet waits until the kubelet has every lasting pod: that the node is ready the API server says of the kubelet before it, too.
+func awaitKubelet(ctx context.Context, t *testing.T) {
+	t.Helper()
+	err := cluster.Await(ctx, 4*time.Minute, "every lasting pod in the kubelet's summary", func(ctx context.Context) error {
+		got, err := kubeletUsage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range lasting() {
+			if _, ok := got[name]; !ok {
+				return fmt.Errorf("%s is not among %d containers", name, len(got))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shown are names of what there is in the answers of an agent, whatever and however many it is of:
+//
+//	pods[].containers[].cpu.usageNanoCores   a path of the summary
+//	container_memory_rss{pod}                a series of /metrics/cadvisor or /metrics/resource, and what it is of
+//	id=                                      a label with a value
+type shown map[string]bool
+
+// names are sorted.
+func (s shown) names() []string { return slices.Sorted(maps.Keys(s)) }
+
+// without are those that another has not.
+func (s shown) without(other shown) shown {
+	rest := shown{}
+	for name := range s {
+		if !other[name] {
+			rest[name] = true
+		}
+	}
+	return rest
+}
+
+// inShort says in one name what a whole family, or all of one kind, is lacking of: "container_memory_rss" and "{pod}". The other is who lacks it.
+func (s shown) inShort(other shown) shown {
+	families, kinds := map[string]bool{}, map[string]bool{}
+	for name := range other {
+		if family, kind, ok := strings.Cut(name, "{"); ok {
+			families[family], kinds["{"+kind] = true, true
+		}
+	}
+	short := shown{}
+	for name := range s {
+		family, kind, ok := strings.Cut(name, "{")
+		switch {
+		case ok && !kinds["{"+kind]:
+			name = "{" + kind
+		case ok && !families[family]:
+			name = family
+		}
+		short[name] = true
+	}
+	return short
+}
+
+var (
+	element = regexp.MustCompile(`\[[^]]*\]`)
+	// With a value: an empty label is none.
+	labelled = regexp.MustCompile(`[{,]([a-z_]+)="[^"]`)
+)
+
+// show asks for all endpoints.
+func show(ctx context.Context, ask func(context.Context, string) ([]byte, error)) (shown, error) {
+	s := shown{}
+	text, err := ask(ctx, summaryPath)
+	if err != nil {
+		return nil, err
+	}
+	summary, err := compare.ParseSummary(text)
+	if err != nil {
+		return nil, cluster.Stop(err)
+	}
+	for path := range summary {
+		s[element.ReplaceAllString(path, "[]")] = true
+	}
+	for _, path := range []string{cadvisorPath, resourcePath} {
+		if text, err = ask(ctx, path); err != nil {
+			return nil, err
+		}
+		metrics, err := compare.ParseMetrics(text, compare.Moment{})
+		if err != nil {
+			return nil, cluster.Stop(err)
+		}
+		for series := range metrics.Document {
+			family, _, _ := strings.Cut(series, "{")
+			s[family+"{"+kindOf(series)+"}"] = true
+			for _, label := range labelled.FindAllStringSubmatch(series, -1) {
+				s[label[1]+"="] = true
+			}
+		}
+	}
+	return s, nil
+}
+
+// mustShow is the same for a test that needs it.
+func mustShow(t *testing.T, who string, ask func(context.Context, string) ([]byte, error)) shown {
+	t.Helper()
+	s, err := show(t.Context(), ask)
+	if err != nil {
+		t.Fatalf("%s: %v", who, err)
+	}
+	return s
+}
+
+// kindOf tells what a series is of: a container, a pod, all cgroups together, another cgroup, or what is none.
+func kindOf(series string) string {
+	switch id := compare.Label(series, "id"); {
+	case compare.Label(series, "container") != "":
+		return "container"
+	case compare.Label(series, "pod") != "":
+		return "pod"
+	case id == "/":
+		return "root"
+	case id == "":
+		return "machine"
+	}
+	return "cgroup"
+}
+
+// inBackticks is one name of the page's list. Where it is lacking with one version of cgroups alone, the line begins with that.
+var inBackticks = regexp.MustCompile("`([^`]+)`")
+
+// lackingInPage reads the list of the page, for this machine's version of cgroups.
+func lackingInPage() (shown, error) {
+	text, err := os.ReadFile(besidePage)
+	if err != nil {
+		return nil, err
+	}
+	_, list, ok := strings.Cut(string(text), lacksHeader+"\n")
+	if !ok {
+		return nil, fmt.Errorf("%s has no %q", besidePage, lacksHeader)
+	}
+	list, _, _ = strings.Cut(list, "\n#")
+	other := "| cgroup v2 "
+	if compare.KernelHere().Unified {
+		other = "| cgroup v1 "
+	}
+	s := shown{}
+	for line := range strings.Lines(list) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, other) {
+			continue
+		}
+		for _, name := range inBackticks.FindAllStringSubmatch(line, -1) {
+			s[name[1]] = true
+		}
+	}
+	if len(s) == 0 {
+		return nil, fmt.Errorf("%s: nothing is listed below %q", besidePage, lacksHeader)
+	}
+	return s, nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -21,6 +22,16 @@ func askWith(ctx context.Context, secure *tls.Config, token, method, url string)
 		Timeout:   time.Minute,
 		Transport: &http.Transport{DialContext: node.Dial, TLSClientConfig: secure.Clone(), DisableKeepAlives: true},
 	}
+	return ask(ctx, client, token, method, url)
+}
+
+// askThrough asks in plain HTTP over a connection that dial makes.
+func askThrough(ctx context.Context, dial func(ctx context.Context, kind, address string) (net.Conn, error), url string) (answer, error) {
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	return ask(ctx, client, "", http.MethodGet, url)
+}
+
+func ask(ctx context.Context, client *http.Client, token, method, url string) (answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
 	if err != nil {
 		return answer{}, err

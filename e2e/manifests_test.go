@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -242,6 +243,7 @@ func (d *deployment) check(t *testing.T) {
 		r.verify(t, strings.TrimPrefix(d.serverName, "."))
 	}
 	r.await(t, "/healthz", []string{`^ok$`}, nil)
+	wantHealthInside(t, pod)
 	r.await(t, "/metrics/cadvisor", d.cadvisor, d.noCadvisor)
 	r.await(t, "/metrics/resource", []string{podResource}, nil)
 	r.await(t, "/stats/summary", d.summary, d.noSummary)
@@ -288,6 +290,22 @@ metadata: {name: reader-of-pods, labels: {app.kubernetes.io/name: `+deployed+`}}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader-of-pods}
 subjects: [{kind: ServiceAccount, name: reader-of-the-test, namespace: `+deployed+`}]
 `)
+}
+
+// wantHealthInside asks for health as who is in the pod would: curl 127.0.0.1:10248/healthz. On the node's network the port is another.
+func wantHealthInside(t *testing.T, pod *core.Pod) {
+	t.Helper()
+	url := "http://127.0.0.1:10248/healthz"
+	if pod.Spec.HostNetwork {
+		url = "http://127.0.0.1:20248/healthz"
+	}
+	dial := func(ctx context.Context, kind, address string) (net.Conn, error) {
+		return node.DialInPod(ctx, pod.UID, kind, address)
+	}
+	got, err := askThrough(t.Context(), dial, url)
+	if err != nil || got.status != http.StatusOK || got.body != "ok" {
+		t.Errorf("%s inside the pod: got %d %q and error %v, want ok", url, got.status, got.body, err)
+	}
 }
 
 // kubeletCertificate puts the kubelet's certificate where a kubelet with serverTLSBootstrap keeps it: a link to the newest of several files.

@@ -159,9 +159,9 @@ func (n neighbour) runPod(t *testing.T) {
 }
 
 // die takes the link down and kills the agent, as the end of a machine would.
-func (neighbour neighbour) die(t *testing.T) *cluster.Process {
+func (n neighbour) die(t *testing.T) *cluster.Process {
 	t.Helper()
-	if err := neighbour.Unplug(); err != nil {
+	if err := n.Unplug(); err != nil {
 		t.Fatal(err)
 	}
 	agent, err := node.Kill("nodevitals-neighbour")
@@ -172,9 +172,9 @@ func (neighbour neighbour) die(t *testing.T) *cluster.Process {
 }
 
 // comeBack undoes it.
-func (neighbour neighbour) comeBack(t *testing.T, agent *cluster.Process) {
+func (n neighbour) comeBack(t *testing.T, agent *cluster.Process) {
 	t.Helper()
-	if err := neighbour.Plug(); err != nil {
+	if err := n.Plug(); err != nil {
 		t.Fatal(err)
 	}
 	if err := node.Again(t.Context(), agent); err != nil {

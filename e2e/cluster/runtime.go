@@ -60,7 +60,7 @@ func (p *RuntimePod) start(ctx context.Context, runtime cri.RuntimeServiceClient
 
 // Remove has the runtime end the pod and forget it. One that is gone already is no error.
 func (p *RuntimePod) Remove(ctx context.Context) error {
-	defer p.connection.Close()
+	defer func() { _ = p.connection.Close() }() // what it would say, the calls have said
 	if p.sandbox == "" {
 		return nil
 	}

@@ -86,7 +86,8 @@ spec: {selector: {app: host-network}, ports: [{name: https, port: %d}]}
 	}
 }
 
-// registerNode makes a node as one without a kubelet would stand in the API: with an address, and the port that is asked in place of a kubelet's.
+// registerNode makes a node as one without a kubelet would stand in the API: with an address, the port that is asked in place of a kubelet's, and what
+// this machine has, of which kubectl top makes percentages.
 func registerNode(t *testing.T, name, address string, port int32) string {
 	t.Helper()
 	ctx := t.Context()
@@ -102,7 +103,12 @@ func registerNode(t *testing.T, name, address string, port int32) string {
 			t.Log(err)
 		}
 	})
+	first, err := nodes.Get(ctx, cluster.NodeName, meta.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		made.Status.Capacity, made.Status.Allocatable = first.Status.Capacity, first.Status.Allocatable
 		made.Status.Addresses = []core.NodeAddress{{Type: core.NodeInternalIP, Address: address}}
 		made.Status.DaemonEndpoints.KubeletEndpoint.Port = port
 		_, err := nodes.UpdateStatus(ctx, made, meta.UpdateOptions{})

@@ -194,8 +194,8 @@ func (s shown) inShort(other shown) shown {
 
 var (
 	element = regexp.MustCompile(`\[[^]]*\]`)
-	// With a value: an empty label is none.
-	labelled = regexp.MustCompile(`[{,]([a-z_]+)="[^"]`)
+	// identifying are the labels that every row of /metrics/cadvisor has.
+	identifying = []string{"id", "name", "image", "namespace", "pod", "container"}
 )
 
 // show asks for all endpoints.
@@ -223,8 +223,10 @@ func show(ctx context.Context, ask func(context.Context, string) ([]byte, error)
 		for series := range metrics.Document {
 			family, _, _ := strings.Cut(series, "{")
 			s[family+"{"+kindOf(series)+"}"] = true
-			for _, label := range labelled.FindAllStringSubmatch(series, -1) {
-				s[label[1]+"="] = true
+			for _, label := range identifying {
+				if compare.Label(series, label) != "" { // an empty one is none
+					s[label+"="] = true
+				}
 			}
 		}
 	}
@@ -241,12 +243,18 @@ func mustShow(t *testing.T, who string, ask func(context.Context, string) ([]byt
 	return s
 }
 
-// kindOf tells what a series is of: a container, a pod, all cgroups together, another cgroup, or what is none.
+// kindOf tells what a series is of: a container, a pod, its sandbox, its network, all cgroups together, another cgroup, or what is none.
 func kindOf(series string) string {
-	switch id := compare.Label(series, "id"); {
+	id, ofPod := compare.Label(series, "id"), compare.Label(series, "pod") != ""
+	switch {
 	case compare.Label(series, "container") != "":
 		return "container"
-	case compare.Label(series, "pod") != "":
+	case ofPod && strings.HasPrefix(series, "container_network_"):
+		return "network"
+	// A runtime tells its ID, and a kubelet the cgroup and a name.
+	case ofPod && (compare.Label(series, "name") != "" || !strings.HasPrefix(id, "/")):
+		return "sandbox"
+	case ofPod:
 		return "pod"
 	case id == "/":
 		return "root"
@@ -256,7 +264,7 @@ func kindOf(series string) string {
 	return "cgroup"
 }
 
-// inBackticks is one name of the page's list. Where it is lacking with one version of cgroups alone, the line begins with that.
+// inBackticks is one name of the list, which is the table's last column. Where it is lacking with one version of cgroups alone, the row begins with that.
 var inBackticks = regexp.MustCompile("`([^`]+)`")
 
 // lackingInPage reads the list of the page, for this machine's version of cgroups.
@@ -279,7 +287,8 @@ func lackingInPage() (shown, error) {
 		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, other) {
 			continue
 		}
-		for _, name := range inBackticks.FindAllStringSubmatch(line, -1) {
+		columns := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for _, name := range inBackticks.FindAllStringSubmatch(columns[len(columns)-1], -1) {
 			s[name[1]] = true
 		}
 	}

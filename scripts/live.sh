@@ -52,6 +52,7 @@ go build -trimpath -tags grpcnotrace -o "$out/nodevitals" ./cmd/nodevitals
   done
 } >"$out/run"
 chmod 755 "$out/run"
+cp ./*.md "$out/tree/"
 # What tests read besides: recordings, the documentation that some hold to its word, and the seccomp profile.
 find . -path ./build -prune -o -type d \( -name testdata -o -path ./docs -o -path ./manifests/components \) -print | while read -r folder; do
   mkdir -p "$out/tree/$folder"

@@ -34,7 +34,7 @@ func heldCapabilities() (capabilities, error) {
 func keepOnly(keep capabilities) error {
 	// The bounding set first: to narrow it takes a capability (CAP_SETPCAP) that is about to go. Without that it stays, and no_new_privs keeps
 	// it from giving anything.
-	for number := uint(0); number < 64; number++ {
+	for number := range uint(64) {
 		if is, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(number), 0, 0, 0); err != nil {
 			break // there are no more
 		} else if is == 0 || keep.has(number) {

@@ -21,13 +21,17 @@ var othersFlags = map[string][]string{
 	},
 	"curl":     {"cacert"},
 	"heapster": {"source"},
-	"kubectl":  {"all-namespaces", "clusterrole", "containers", "raw", "serviceaccount"},
-	"helm":     {"create-namespace", "namespace"},
+	"kubectl": {
+		"all-namespaces", "clusterrole", "containers", "field-selector", "force", "grace-period", "previous", "raw", "serviceaccount",
+	},
+	"helm": {"create-namespace", "namespace", "reuse-values", "set"},
 	"the API server and metrics-server": {
 		"kubelet-certificate-authority", "kubelet-client-certificate", "kubelet-insecure-tls", "kubelet-port",
-		"kubelet-preferred-address-types", "kubelet-use-node-status-port", "metric-resolution",
+		"kubelet-preferred-address-types", "kubelet-request-timeout", "kubelet-use-node-status-port", "metric-resolution",
 	},
-	"skopeo": {"all", "preserve-digests"},
+	"df":          {"inodes"},
+	"the kubelet": {"feature-gates"},
+	"skopeo":      {"all", "preserve-digests"},
 }
 
 var flagLike = regexp.MustCompile("(?:^|[^A-Za-z0-9_-])--([a-z][a-z0-9_-]*[a-z0-9])")

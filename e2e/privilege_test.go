@@ -174,8 +174,8 @@ func (o *ordinary) await(t *testing.T, what, url, expression string) {
 			return err
 		}
 		// Something must ask for what is to be refused.
-		if strings.HasSuffix(url, "/metrics") {
-			if _, err := node.Get(ctx, strings.TrimSuffix(url, "/metrics")+summaryPath); err != nil {
+		if agent, ok := strings.CutSuffix(url, "/metrics"); ok {
+			if _, err := node.Get(ctx, agent+summaryPath); err != nil {
 				return err
 			}
 		}

@@ -71,8 +71,9 @@ var needs = []need{
 	},
 }
 
-// ordinary starts agents of an ordinary user, one for each set of rights, which stay until the test ends.
+// ordinary starts agents of an ordinary user, one for each set of rights, which stay until its test ends.
 type ordinary struct {
+	test                       *testing.T
 	folder, binary, kubeconfig string
 	urls                       map[string]string
 }
@@ -86,7 +87,7 @@ func newOrdinary(t *testing.T) *ordinary {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	o := &ordinary{
-		folder: folder, binary: filepath.Join(folder, "nodevitals"), kubeconfig: filepath.Join(folder, "kubeconfig"), urls: make(map[string]string),
+		test: t, folder: folder, binary: filepath.Join(folder, "nodevitals"), kubeconfig: filepath.Join(folder, "kubeconfig"), urls: make(map[string]string),
 	}
 	program, err := os.ReadFile(node.Process(bothSources.name).Path)
 	if err != nil {
@@ -144,7 +145,8 @@ func (o *ordinary) url(t *testing.T, source string, rights []string) string {
 	if source == "api" {
 		arguments = append(arguments, "--kubeconfig="+o.kubeconfig)
 	}
-	process, err := node.Start(t.Context(), cluster.Component{
+	// The test's own and not a part's, which others come after.
+	process, err := node.Start(o.test.Context(), cluster.Component{
 		Name: fmt.Sprintf("nodevitals-user-%d", len(o.urls)), Path: o.binary, Args: arguments, As: who, Cgroup: node.Cgroup("nodevitals-user.service"),
 		Until: "its health at " + url + "/healthz", Limit: 2 * time.Minute,
 		Ready: func(ctx context.Context) error {
@@ -155,9 +157,9 @@ func (o *ordinary) url(t *testing.T, source string, rights []string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	o.test.Cleanup(func() {
 		if err := node.End(process); err != nil {
-			t.Error(err)
+			o.test.Error(err)
 		}
 	})
 	o.urls[key] = url

@@ -30,7 +30,7 @@ var startScraped = sync.OnceValues(func() (*cluster.Process, error) {
 	})
 })
 
-// namesKnown returns an error while an agent says that it has not heard of both sources of names.
+// namesKnown returns an error while an agent says that it has not heard of both sources of names, or answers without pods.
 func namesKnown(ctx context.Context, url string) error {
 	text, err := node.Get(ctx, url+"/metrics")
 	if err != nil {
@@ -41,7 +41,12 @@ func namesKnown(ctx context.Context, url string) error {
 			return fmt.Errorf("lacks %s", line)
 		}
 	}
-	return nil
+	// A pass from before may still be young enough to be answered with.
+	const pod = "pod_cpu_usage_seconds_total{"
+	if text, err = node.Get(ctx, url+resourcePath); err == nil && !strings.Contains(string(text), pod) {
+		err = fmt.Errorf("%s lacks %s", resourcePath, pod)
+	}
+	return err
 }
 
 // needScraped is for tests that ask that agent.

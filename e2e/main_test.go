@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,6 +50,7 @@ func runTests(m *testing.M) (status int) {
 		fmt.Fprintf(os.Stderr, "e2e: bring the cluster up: %v\n", err)
 		return 1
 	}
+	go downWhenInterrupted(ctx)
 	defer func() {
 		if err := node.Down(ctx); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: %v\n", err)
@@ -58,6 +61,17 @@ func runTests(m *testing.M) (status int) {
 		}
 	}()
 	return m.Run()
+}
+
+// downWhenInterrupted gives who interrupts a run the host back as it was.
+func downWhenInterrupted(ctx context.Context) {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	fmt.Fprintf(os.Stderr, "e2e: %v: the cluster goes down\n", <-interrupted)
+	if err := node.Down(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "e2e: %v\n", err)
+	}
+	os.Exit(1)
 }
 
 func bringUp(ctx context.Context) error {

@@ -30,7 +30,7 @@ func TestBesideKubeletThatAsksTheRuntime(t *testing.T) {
 	needAgent(t)
 	needOnlyOnce(t)
 	awaitPods(t)
-	plain := mustShow(t, "the kubelet", node.Kubelet)
+	plain := mustShow(t, "kubelet-as-usual", node.Kubelet)
 	before := bothSources.mustSummary(t)
 	restartKubelet(t, "--feature-gates="+statsFromRuntime+"=true")
 	listed, err := lackingInPage()
@@ -61,11 +61,13 @@ func lack(ctx context.Context, plain shown) (lacking, together shown, err error)
 	if err := wantGate(ctx); err != nil {
 		return nil, nil, err
 	}
-	kubelet, err := show(ctx, node.Kubelet)
+	kubelet, err := show(ctx, "kubelet-"+statsFromRuntime, node.Kubelet)
 	if err != nil {
 		return nil, nil, err
 	}
-	ours, err := show(ctx, func(ctx context.Context, path string) ([]byte, error) { return node.Get(ctx, bothSources.url+path) })
+	ours, err := show(ctx, bothSources.name+"-"+statsFromRuntime, func(ctx context.Context, path string) ([]byte, error) {
+		return node.Get(ctx, bothSources.url+path)
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,7 +154,7 @@ func awaitKubelet(ctx context.Context, t *testing.T) {
 // shown are names of what there is in the answers of an agent, whatever and however many it is of:
 //
 //	pods[].containers[].cpu.usageNanoCores   a path of the summary
-//	container_memory_rss{pod}                a series of /metrics/cadvisor or /metrics/resource, and what it is of
+//	container_memory_rss{pod}                a series of /metrics/cadvisor or /metrics/resource, and what it is of: see kindOf
 //	id=                                      a label with a value
 type shown map[string]bool
 
@@ -198,10 +200,10 @@ var (
 	identifying = []string{"id", "name", "image", "namespace", "pod", "container"}
 )
 
-// show asks for all endpoints.
-func show(ctx context.Context, ask func(context.Context, string) ([]byte, error)) (shown, error) {
+// show asks for all endpoints, and keeps the answers.
+func show(ctx context.Context, who string, ask func(context.Context, string) ([]byte, error)) (shown, error) {
 	s := shown{}
-	text, err := ask(ctx, summaryPath)
+	text, err := askAndKeep(ctx, who, summaryPath, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +215,7 @@ func show(ctx context.Context, ask func(context.Context, string) ([]byte, error)
 		s[element.ReplaceAllString(path, "[]")] = true
 	}
 	for _, path := range []string{cadvisorPath, resourcePath} {
-		if text, err = ask(ctx, path); err != nil {
+		if text, err = askAndKeep(ctx, who, path, ask); err != nil {
 			return nil, err
 		}
 		metrics, err := compare.ParseMetrics(text, compare.Moment{})
@@ -233,17 +235,26 @@ func show(ctx context.Context, ask func(context.Context, string) ([]byte, error)
 	return s, nil
 }
 
+func askAndKeep(ctx context.Context, who, path string, ask func(context.Context, string) ([]byte, error)) ([]byte, error) {
+	text, err := ask(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return text, keepAnswer(who, path, text)
+}
+
 // mustShow is the same for a test that needs it.
 func mustShow(t *testing.T, who string, ask func(context.Context, string) ([]byte, error)) shown {
 	t.Helper()
-	s, err := show(t.Context(), ask)
+	s, err := show(t.Context(), who, ask)
 	if err != nil {
 		t.Fatalf("%s: %v", who, err)
 	}
 	return s
 }
 
-// kindOf tells what a series is of: a container, a pod, its sandbox, its network, all cgroups together, another cgroup, or what is none.
+// kindOf tells what a series is of: a container, a pod, its sandbox, its network, all cgroups together, another cgroup, or what is none. A pod's
+// own series of /metrics/resource, which name no cgroup, are a kind of their own.
 func kindOf(series string) string {
 	id, ofPod := compare.Label(series, "id"), compare.Label(series, "pod") != ""
 	switch {
@@ -251,6 +262,8 @@ func kindOf(series string) string {
 		return "container"
 	case ofPod && strings.HasPrefix(series, "container_network_"):
 		return "network"
+	case ofPod && id == "":
+		return "resources"
 	// A runtime tells its ID, and a kubelet the cgroup and a name.
 	case ofPod && (compare.Label(series, "name") != "" || !strings.HasPrefix(id, "/")):
 		return "sandbox"

@@ -199,7 +199,7 @@ func lowPort(t *testing.T) int {
 // With the reader in the kernel CAP_BPF stays, which it needs when there are more cgroups than before, and what reads the kernel's memory goes.
 func TestReaderInTheKernelGivesUpRights(t *testing.T) {
 	needKernelReader(t)
-	a := startAgent(t, 0, "--reader=bpf", "--disable-group=process,storage,network")
+	a := startAgent(t, 0, "--reader=bpf", "--disable-group=process,storage,network", "--max-age=0")
 	checkRights(t, a, set(unix.CAP_BPF))
 	before, err := filepath.Glob("/sys/fs/cgroup/*")
 	if err != nil {

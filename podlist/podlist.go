@@ -45,15 +45,15 @@ func handlerOf(answers *answer.Store, lists *lists) http.Handler {
 			Key: answer.Key{Path: Path, Of: l.sequence}, ContentType: "application/json",
 			Append: func(buffer []byte) ([]byte, error) {
 				lists.close(l)
-				return Append(buffer, l.pods)
+				return appendList(buffer, l.pods)
 			},
 		})
 	})
 }
 
-// Append appends the list to buffer as a kubelet writes it: without indentation, and with a newline at its end. It writes pod by pod, so
+// appendList appends the list to buffer as a kubelet writes it: without indentation, and with a newline at its end. It writes pod by pod, so
 // that no second copy of the whole is made on the way.
-func Append(buffer []byte, list *corev1.PodList) ([]byte, error) {
+func appendList(buffer []byte, list *corev1.PodList) ([]byte, error) {
 	buffer = append(buffer, `{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[`...)
 	for i := range list.Items {
 		if i > 0 {

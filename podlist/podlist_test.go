@@ -101,7 +101,7 @@ func TestAppendWritesAsAKubelet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Append([]byte("before"), pods(n))
+		got, err := appendList([]byte("before"), pods(n))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestAppendWritesAsAKubelet(t *testing.T) {
 			t.Errorf("%d pods: got\n%s\nwant\n%s", n, got, want)
 		}
 	}
-	got, err := Append(nil, &corev1.PodList{})
+	got, err := appendList(nil, &corev1.PodList{})
 	if err != nil {
 		t.Fatal(err)
 	}

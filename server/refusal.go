@@ -11,8 +11,8 @@ const (
 	refusedHandshake  = "tls_handshake"
 )
 
-// refusalReasons are all reasons for which clients do not get what they came for, and it is not for a failure of ours. Those with a status are
-// counted where it is answered, on any endpoint.
+// refusalReasons are all reasons for which clients do not get what they came for: theirs, and with unavailable that there is nothing to answer
+// with, or no room to do so. Those with a status are counted where it is answered, on any endpoint.
 var refusalReasons = [...]struct {
 	reason string
 	status int

@@ -137,36 +137,29 @@ func observe(t *testing.T, capabilities, arguments []string) *seen {
 			who.AmbientCaps = append(who.AmbientCaps, numbers[name])
 		}
 	}
-	for range 5 {
-		ports := freePorts(t, 2)
-		a := &running{
-			readOnly: "http://127.0.0.1:" + strconv.Itoa(ports[0]), healthz: "http://127.0.0.1:" + strconv.Itoa(ports[1]),
-			process: startAs(t, who, append([]string{
-				"--read-only-port", strconv.Itoa(ports[0]), "--healthz-port", strconv.Itoa(ports[1]), "--log-format=json", "--pod-source=none",
-			}, arguments...)...),
-		}
-		if !a.ready(t) {
-			if strings.Contains(a.stderr.String(), "address already in use") {
-				continue
-			}
-			return &seen{ended: true, log: a.stderr.String()}
-		}
-		s := &seen{}
-		// The node's filesystems answer last, and to everyone.
-		cgrouptest.Await(t, "the node's filesystem in /stats/summary", func() (bool, string) {
-			_, s.summary = get(t, a.readOnly+"/stats/summary", nil)
-			return strings.Contains(s.summary, "capacityBytes"), s.summary
-		})
-		_, s.cadvisor = get(t, a.readOnly+"/metrics/cadvisor", nil)
-		_, s.own = get(t, a.readOnly+"/metrics", nil)
-		if status := a.terminate(t); status != 0 {
-			t.Errorf("with %v: exit status %d; stderr:\n%s", capabilities, status, &a.stderr)
-		}
-		s.log = a.stderr.String()
-		return s
+	ports := freePorts(t, 2)
+	a := &running{
+		readOnly: "http://127.0.0.1:" + strconv.Itoa(ports[0]), healthz: "http://127.0.0.1:" + strconv.Itoa(ports[1]),
+		process: startAs(t, who, append([]string{
+			"--read-only-port", strconv.Itoa(ports[0]), "--healthz-port", strconv.Itoa(ports[1]), "--log-format=json", "--pod-source=none",
+		}, arguments...)...),
 	}
-	t.Fatal("no free port after five tries")
-	return nil
+	if !a.ready(t) {
+		return &seen{ended: true, log: a.stderr.String()}
+	}
+	s := &seen{}
+	// The node's filesystems answer last, and to everyone.
+	cgrouptest.Await(t, "the node's filesystem in /stats/summary", func() (bool, string) {
+		_, s.summary = get(t, a.readOnly+"/stats/summary", nil)
+		return strings.Contains(s.summary, "capacityBytes"), s.summary
+	})
+	_, s.cadvisor = get(t, a.readOnly+"/metrics/cadvisor", nil)
+	_, s.own = get(t, a.readOnly+"/metrics", nil)
+	if status := a.terminate(t); status != 0 {
+		t.Errorf("with %v: exit status %d; stderr:\n%s", capabilities, status, &a.stderr)
+	}
+	s.log = a.stderr.String()
+	return s
 }
 
 // everything stands for root with all capabilities.

@@ -48,12 +48,23 @@ func (o *options) readsOfOthers(capabilities) string {
 	if o.disabled&snapshot.Process == 0 {
 		purposes = append(purposes, "descriptors and sockets")
 	}
-	for _, path := range []string{o.secure.certFile, o.secure.keyFile, o.secure.clientCAFile, o.kubeconfig} {
+	paths := append([]string{o.secure.certFile, o.secure.keyFile, o.secure.clientCAFile}, o.accountFiles()...)
+	for _, path := range paths {
 		if path != "" && !present().allows(path, mayRead) {
 			purposes = append(purposes, path)
 		}
 	}
 	return strings.Join(purposes, ", ")
+}
+
+// accountFiles are those that tell the way to the API server, of which some are read again when they change.
+func (o *options) accountFiles() []string {
+	files := []string{o.kubeconfig}
+	// Without one there is nothing to read.
+	if config, err := identity.LoadConfig(o.kubeconfig); err == nil {
+		files = append(files, config.BearerTokenFile, config.CAFile, config.CertFile, config.KeyFile)
+	}
+	return files
 }
 
 func (o *options) writesToOthers(capabilities) string {

@@ -14,8 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/nodevitals/nodevitals/collector/cgroup"
-	"github.com/nodevitals/nodevitals/collector/cgroup/bpf"
+	"github.com/nodevitals/nodevitals/collector/cgrouptest"
 	"github.com/nodevitals/nodevitals/snapshot"
 )
 
@@ -198,7 +197,7 @@ func lowPort(t *testing.T) int {
 
 // With the reader in the kernel CAP_BPF stays, which it needs when there are more cgroups than before, and what reads the kernel's memory goes.
 func TestReaderInTheKernelGivesUpRights(t *testing.T) {
-	needKernelReader(t)
+	cgrouptest.OpenWalker(t).Close()
 	a := startAgent(t, 0, "--reader=bpf", "--disable-group=process,storage,network", "--max-age=0")
 	checkRights(t, a, set(unix.CAP_BPF))
 	before, err := filepath.Glob("/sys/fs/cgroup/*")
@@ -228,23 +227,6 @@ func TestReaderInTheKernelGivesUpRights(t *testing.T) {
 	if _, body := get(t, a.readOnly+"/metrics", nil); !strings.Contains(body, `nodevitals_reader{reader="bpf"} 1`) {
 		t.Errorf("files are read after %d cgroups more; stderr:\n%s", len(folders), &a.stderr)
 	}
-}
-
-// needKernelReader skips a test where the kernel lets not even root read cgroups by a program.
-func needKernelReader(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	hierarchy, err := cgroup.Detect("/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	walker, err := bpf.Open(hierarchy)
-	if err != nil {
-		t.Skipf("no reader in the kernel here: %v", err)
-	}
-	walker.Close()
 }
 
 func TestRightsFollowTheOptions(t *testing.T) {
@@ -289,6 +271,33 @@ func TestRightsFollowTheOptions(t *testing.T) {
 	o := &options{walks: true}
 	if got := rights[len(rights)-1]; got.number != unix.CAP_SYS_ADMIN || got.purpose(o, 0) == "" {
 		t.Errorf("CAP_SYS_ADMIN does not stand for CAP_BPF: %+v", got)
+	}
+}
+
+// The token that a kubeconfig names is read again when it changes: where its mode keeps it from this user, the right to read it stays.
+func TestRightsFollowTheKubeconfig(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, who alone reads such a token to begin with")
+	}
+	folder := t.TempDir()
+	token, kubeconfig := filepath.Join(folder, "token"), filepath.Join(folder, "kubeconfig")
+	writeFile(t, token, []byte("secret"))
+	writeFile(t, kubeconfig, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+current-context: test
+clusters: [{name: test, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: test, user: {tokenFile: %q}}]
+contexts: [{name: test, context: {cluster: test, user: test}}]
+`, token))
+	o := &options{disabled: snapshot.All, kubeconfig: kubeconfig}
+	if got := o.readsOfOthers(0); got != "" {
+		t.Errorf("a token of this user is read with a right for %s", got)
+	}
+	if err := os.Chmod(token, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.readsOfOthers(0); got != token {
+		t.Errorf("a token that this user may not read is read with a right for %q, want %s", got, token)
 	}
 }
 

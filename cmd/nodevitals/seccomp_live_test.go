@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,14 +111,11 @@ func TestSeccompProfileHasWhatIsCalled(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, whose agent does the most")
 	}
-	fake := &fakeAPI{end: make(chan struct{})}
-	fake.mode.Store("yes")
-	api := httptest.NewServer(fake)
-	defer api.Close()
-	defer close(fake.end)
+	_, api := startAPI(t)
 	made := t.TempDir()
 	port := freePorts(t, 1)[0]
 	a, end := startTraced(t, "--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--kubelet-series=on", "--extra-series=all", "--tls-cert-dir="+made,
+		"--serve-pods", "--pod-source=api", "--node-name=lab-node",
 		"--kubeconfig="+kubeconfigOf(t, strings.Replace(api.URL, "127.0.0.1", "localhost", 1)), "--read-only-socket="+filepath.Join(made, "socket"))
 	known := secureClient{bundle: filepath.Join(made, "ca.crt"), token: "known-secret"}
 	for _, e := range endpoints {
@@ -127,8 +123,10 @@ func TestSeccompProfileHasWhatIsCalled(t *testing.T) {
 			t.Errorf("%s: %d: %.200s", e.path, answer.StatusCode, body)
 		}
 	}
-	if status, body, _ := known.ask(t, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d/metrics/cadvisor", port)); status != http.StatusOK {
-		t.Errorf("secure port: %d: %.200s", status, body)
+	for _, path := range []string{"/metrics/cadvisor", "/pods"} {
+		if status, body, _ := known.ask(t, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d%s", port, path)); status != http.StatusOK {
+			t.Errorf("secure port: %s: %d: %.200s", path, status, body)
+		}
 	}
 	reader := "files"
 	if _, body := get(t, a.readOnly+"/metrics", nil); strings.Contains(body, `nodevitals_reader{reader="bpf"} 1`) {

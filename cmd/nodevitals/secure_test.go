@@ -15,12 +15,10 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -237,70 +235,9 @@ func TestCertificatesAreReloadedWhileServing(t *testing.T) {
 	await("the one before", secureClient{bundle: bundle, certificate: &joe}, http.StatusOK)
 }
 
-// fakeAPI is an API server that misbehaves: it answers a token review as told, and puts the token into its words.
-type fakeAPI struct {
-	mode  atomic.Value // "yes", "error", "silence", "away"
-	asked atomic.Int32
-	end   chan struct{}
-}
-
-func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	w.Header().Set("Content-Type", "application/json")
-	switch mode := f.mode.Load(); {
-	case mode == "silence":
-		select {
-		case <-f.end:
-		case <-r.Context().Done():
-		}
-	case mode == "error":
-		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":400,"message":%q}`, body)
-	case strings.HasSuffix(r.URL.Path, "/tokenreviews"):
-		f.asked.Add(1)
-		known := strings.Contains(string(body), `:"known-secret"`)
-		fmt.Fprintf(w, `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":%s,"status":{"authenticated":%t,"error":%q,"user":{"username":"jane"}}}`,
-			`{"token":"echo"}`, known, string(body))
-	case strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"):
-		fmt.Fprintf(w, `{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":%t}}`,
-			strings.Contains(string(body), `"subresource":"metrics"`) || strings.Contains(string(body), `"subresource":"pods"`))
-	case strings.HasSuffix(r.URL.Path, "/pods") && r.URL.Query().Get("watch") == "":
-		if selector := r.URL.Query().Get("fieldSelector"); selector != "spec.nodeName=lab-node" {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		fmt.Fprint(w, `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"static-lab-node","namespace":"kube-system",`+
-			`"uid":"of-the-mirror","annotations":{"kubernetes.io/config.mirror":"x","kubernetes.io/config.hash":"hash-of-its-file"}}}]}`)
-	case strings.HasSuffix(r.URL.Path, "/pods"):
-		select { // a watch of which nothing comes
-		case <-f.end:
-		case <-r.Context().Done():
-		}
-	default:
-		w.WriteHeader(http.StatusNotFound)
-	}
-}
-
-func kubeconfigOf(t *testing.T, url string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	writeFile(t, path, fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-current-context: test
-clusters: [{name: test, cluster: {server: %q}}]
-users: [{name: test, user: {token: agents-own-secret}}]
-contexts: [{name: test, context: {cluster: test, user: test}}]
-`, url))
-	return path
-}
-
 // While the API server errs, is silent or away, who is known goes on, who is not is refused, and no log has a token.
 func TestSecurePortInBadWeather(t *testing.T) {
-	fake := &fakeAPI{end: make(chan struct{})}
-	fake.mode.Store("yes")
-	api := httptest.NewServer(fake)
-	defer api.Close()
-	defer close(fake.end)
+	fake, api := startAPI(t)
 	made := t.TempDir()
 	a, url := startSecure(t, "--kubeconfig="+kubeconfigOf(t, api.URL), "--tls-cert-dir="+made,
 		// What was answered is kept for as long as the test takes, which is until silence has ended all its questions.

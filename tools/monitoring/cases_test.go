@@ -31,13 +31,16 @@ var cases = map[string]*alertCase{
 		description: "Prometheus has a kubelet on node n2, and for 15 minutes no target of nodevitals.",
 	},
 	"NodevitalsDown": {
+		// One path of a job fails, and the other answers.
 		fires: []input{
-			{`up{job="nodevitals",node="n1",instance="a:1",metrics_path="/metrics"}`, "1x20 0x20"}, {`up{job="nodevitals",node="n2",instance="b:1"}`, "1x40"},
+			{`up{job="nodevitals",node="n1",instance="a:1",metrics_path="/metrics/cadvisor"}`, "1x20 0x20"},
+			{`up{job="nodevitals",node="n1",instance="a:1",metrics_path="/metrics"}`, "1x40"},
+			{`up{job="nodevitals",node="n2",instance="b:1"}`, "1x40"},
 		},
 		quiet:       []input{{`up{job="nodevitals",node="n1",instance="a:1"}`, "1x31 0x7 1x2"}, {`up{job="other",node="n1",instance="c:1"}`, "0x40"}},
 		labels:      map[string]string{"node": "n1", "instance": "a:1", "job": "nodevitals"},
 		summary:     "nodevitals on n1 does not answer",
-		description: "For 10 minutes Prometheus has had no answer of job nodevitals from a:1 on node n1.",
+		description: "For 10 minutes Prometheus has lacked an answer of job nodevitals from a:1 on node n1.",
 	},
 	"NodevitalsScrapeFails": {
 		fires:       []input{{`container_scrape_error{node="n1",instance="a:1",job="nodevitals"}`, "1x40"}},

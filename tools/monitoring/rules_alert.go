@@ -22,9 +22,10 @@ var agentAlerts = []alert{
 	},
 	{
 		name: "NodevitalsDown", severity: warning, wait: "10m",
-		expr:        `max by (node, instance, job) (up{job=~"nodevitals.*"}) == 0`,
+		// The least: one job has several paths, of which one may be refused (403) or come too late while the others answer.
+		expr:        `min by (node, instance, job) (up{job=~"nodevitals.*"}) == 0`,
 		summary:     "nodevitals on {{ $labels.node }} does not answer",
-		description: "For 10 minutes Prometheus has had no answer of job {{ $labels.job }} from {{ $labels.instance }} on node {{ $labels.node }}.",
+		description: "For 10 minutes Prometheus has lacked an answer of job {{ $labels.job }} from {{ $labels.instance }} on node {{ $labels.node }}.",
 	},
 	{
 		name: "NodevitalsScrapeFails", severity: warning, wait: "10m",

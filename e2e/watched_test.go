@@ -23,7 +23,9 @@ import (
 )
 
 const (
-	watchedAgent   = "127.0.0.1:20275"
+	watchedAgent = "127.0.0.1:20275"
+	// watchedSecure is that agent's port with TLS, for what it tells of certificates and reviews: nobody asks there.
+	watchedSecure  = "20276"
 	watcherAddress = "127.0.0.1:20091"
 	// limitedPod has limits of what it takes of the node's disk.
 	limitedPod = "limited-disk"
@@ -120,8 +122,8 @@ func (w *watching) startAgent(t *testing.T) {
 	w.agent = w.run(t, cluster.Component{
 		Name: "nodevitals-watched", Path: binary, Cgroup: node.Cgroup("nodevitals-watched.service"),
 		Args: []string{
-			"--read-only-port=" + watchedAgent[strings.LastIndexByte(watchedAgent, ':')+1:], "--healthz-port=0", "--secure-port=0",
-			"--extra-series=all", "--kubelet-series=on",
+			"--read-only-port=" + watchedAgent[strings.LastIndexByte(watchedAgent, ':')+1:], "--healthz-port=0",
+			"--secure-port=" + watchedSecure, "--extra-series=all", "--kubelet-series=on",
 			"--node-name=" + cluster.NodeName, "--root-dir=" + node.RootDir(), "--kubeconfig=" + node.Kubeconfig("nodevitals"),
 			"--kubelet-cgroups=" + node.KubeletCgroup(), "--runtime-cgroups=" + node.ContainerdCgroup(),
 		},

@@ -119,6 +119,36 @@ var cases = map[string]*alertCase{
 		summary:     "nodevitals on n1 refuses requests",
 		description: "a:1 on node n1 answered requests with 503, as slow readers took all memory for answers.",
 	},
+	"NodevitalsCertificateExpires": {
+		// 40 minutes of the ten thousand of a week have gone by.
+		fires: []input{
+			{`nodevitals_certificate_expiration_timestamp_seconds{certificate="serving",node="n1",instance="a:1"}`, "9e6x40"},
+			{`nodevitals_certificate_expiration_timestamp_seconds{certificate="client_ca",node="n1",instance="a:1"}`, "5e5x40"},
+		},
+		// The agent's own, as late as it gets before it is made anew: a third of a year.
+		quiet: []input{
+			{`nodevitals_certificate_expiration_timestamp_seconds{certificate="serving",node="n1",instance="a:1"}`, "10512000x40"},
+			{`nodevitals_certificate_expiration_timestamp_seconds{certificate="client_ca",node="n1",instance="a:1"}`, "608000x40"},
+		},
+		labels:      map[string]string{"node": "n1", "instance": "a:1", "certificate": "client_ca"},
+		summary:     "a certificate of nodevitals on n1 expires soon",
+		description: "Certificate client_ca (serving, or the first of the authorities in client_ca) of a:1 on node n1 expires in 5d 18h 13m 20s.",
+	},
+	"NodevitalsReviewsFail": {
+		fires: []input{
+			{`nodevitals_reviews_total{review="token",result="error",node="n1",instance="a:1"}`, "0+2x40"},
+			{`nodevitals_reviews_total{review="access",result="error",node="n1",instance="a:1"}`, "0x40"},
+			{`nodevitals_reviews_total{review="token",result="yes",node="n1",instance="a:1"}`, "0+1x40"},
+		},
+		// Words that are no; and an API server that was away for five minutes.
+		quiet: []input{
+			{`nodevitals_reviews_total{review="token",result="no",node="n1",instance="a:1"}`, "0+2x40"},
+			{`nodevitals_reviews_total{review="access",result="error",node="n1",instance="a:1"}`, "0x30 1+1x4 5x5"},
+		},
+		labels:      map[string]string{"node": "n1", "instance": "a:1", "review": "token"},
+		summary:     "nodevitals on n1 has no word of the API server on its clients",
+		description: "For 15 minutes the API server has not answered what a:1 on node n1 asks about its clients (token): they are turned away.",
+	},
 	"PodOOMKilled": {
 		// The second kill of a pod, by its own cgroup, seen under two jobs.
 		fires: []input{

@@ -78,12 +78,21 @@ var agentDashboard = dashboard{
 				},
 			},
 			{
-				title: "Refused", unit: perSecond, width: 12, about: "Requests that got 503, because slow readers took all memory that answers may have.",
+				title: "Answers refused", unit: perSecond, width: 12,
+				about:   "Requests that got 503, because slow readers took all memory that answers may have.",
 				queries: []query{{`sum (rate(nodevitals_answers_refused_total{node=~"$node"}[$__rate_interval]))`, "refused"}},
+			},
+			{
+				title: "Clients refused", unit: perSecond, width: 12, about: "Requests of all ports by the status that refused them, and connections that were closed.",
+				queries: []query{{`sum by (reason) (rate(nodevitals_requests_refused_total{node=~"$node"}[$__rate_interval]))`, "{{reason}}"}},
 			},
 			{
 				title: "Errors", unit: perSecond, width: 12, about: "What could not be read, by part of the agent and reason. Empty while there has been none.",
 				queries: []query{{`sum by (part, reason) (rate(nodevitals_errors_total{node=~"$node"}[$__rate_interval]))`, "{{part}} {{reason}}"}},
+			},
+			{
+				title: "Lines of the log", unit: perSecond, width: 12, about: "By level, and whether they were written or held back, as there were too many of a kind.",
+				queries: []query{{`sum by (level, outcome) (rate(nodevitals_log_lines_total{node=~"$node"}[$__rate_interval]))`, "{{level}} {{outcome}}"}},
 			},
 			{
 				title: "Time of a scrape", unit: seconds, width: 12, about: "As Prometheus sees it; the slowest target of each path.",
@@ -92,6 +101,21 @@ var agentDashboard = dashboard{
 			{
 				title: "Memory of answers", unit: bytesIEC, width: 12, about: "Of bodies that are being made and sent; the largest agent.",
 				queries: []query{{`max (nodevitals_answers_in_flight_bytes{node=~"$node"})`, "in flight"}},
+			},
+		}},
+		{title: "Access", panels: []panel{
+			{
+				title: "Reviews", unit: perSecond, width: 12,
+				about: "Questions to the API server, whose a token is and what users may, by its word, or error if it gave none; and those that a kept word answered.",
+				queries: []query{
+					{`sum by (review, result) (rate(nodevitals_reviews_total{node=~"$node"}[$__rate_interval]))`, "{{review}}, {{result}}"},
+					{`sum by (review) (rate(nodevitals_review_cache_hits_total{node=~"$node"}[$__rate_interval]))`, "{{review}}, kept"},
+				},
+			},
+			{
+				title: "Certificates", unit: seconds, width: 12,
+				about:   "Time until they expire: the certificate that is served, and the first of the clients' authorities; the agent that has least.",
+				queries: []query{{`min by (certificate) (nodevitals_certificate_expiration_timestamp_seconds{node=~"$node"}) - time()`, "{{certificate}}"}},
 			},
 		}},
 		{title: "Cost", panels: []panel{

@@ -71,6 +71,22 @@ var agentAlerts = []alert{
 		summary:     "nodevitals on {{ $labels.node }} refuses requests",
 		description: "{{ $labels.instance }} on node {{ $labels.node }} answered requests with 503, as slow readers took all memory for answers.",
 	},
+	{
+		// The agent makes its own anew with four months left, a kubelet with a tenth of the time or more, cert-manager with a third: of a year's
+		// or three months' certificates none gets here while that works.
+		name: "NodevitalsCertificateExpires", severity: warning, wait: "10m",
+		expr:    `min by (node, instance, certificate) (nodevitals_certificate_expiration_timestamp_seconds) - time() < 7 * 24 * 3600`,
+		summary: "a certificate of nodevitals on {{ $labels.node }} expires soon",
+		description: "Certificate {{ $labels.certificate }} (serving, or the first of the authorities in client_ca) of {{ $labels.instance }} on node {{ $labels.node }} " +
+			"expires in {{ $value | humanizeDuration }}.",
+	},
+	{
+		name: "NodevitalsReviewsFail", severity: warning, wait: "15m",
+		expr:    `max by (node, instance, review) (rate(nodevitals_reviews_total{result="error"}[5m])) > 0`,
+		summary: "nodevitals on {{ $labels.node }} has no word of the API server on its clients",
+		description: "For 15 minutes the API server has not answered what {{ $labels.instance }} on node {{ $labels.node }} asks about its clients ({{ $labels.review }}): " +
+			"they are turned away.",
+	},
 }
 
 var workloadAlerts = []alert{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -182,7 +183,17 @@ func withoutPressure() bool {
 	return err != nil || !compare.KernelHere().Unified
 }
 
-// awaitAnswers waits until each expression has an answer, but for those that may lack one, which it tells with the reason.
+// numbers is how many of the series have a number: 0 divided by 0 is a series as well, and shows nothing.
+func numbers(series []prometheus.Series) (count int) {
+	for _, one := range series {
+		if !math.IsNaN(one.Last().Value) {
+			count++
+		}
+	}
+	return count
+}
+
+// awaitAnswers waits until each expression has an answer with a number in it, but for those that may lack one, which it tells with the reason.
 func (w *watching) awaitAnswers(t *testing.T, all []asked, may map[string]lacking) {
 	t.Helper()
 	var must []asked
@@ -206,8 +217,8 @@ func (w *watching) awaitAnswers(t *testing.T, all []asked, may map[string]lackin
 			if err != nil {
 				return cluster.Stop(fmt.Errorf("%s: %s: %w", one.name, one.expression, err))
 			}
-			if len(series) == 0 {
-				empty = append(empty, one.name+": "+one.expression)
+			if numbers(series) == 0 {
+				empty = append(empty, fmt.Sprintf("%s (%d are no number): %s", one.name, len(series), one.expression))
 			}
 		}
 		if len(empty) > 0 {
@@ -228,7 +239,7 @@ func (w *watching) awaitAnswers(t *testing.T, all []asked, may map[string]lackin
 			t.Errorf("%s: %v", one.name, err)
 			continue
 		}
-		t.Logf("not held to an answer: %s has %d series: %s", one.name, len(series), may[one.name].reason)
+		t.Logf("not held to an answer: %s has %d series, %d of them numbers: %s", one.name, len(series), numbers(series), may[one.name].reason)
 	}
 }
 

@@ -41,7 +41,7 @@ var namespaceDashboard = dashboard{
 				title: "CPU held back", unit: share, width: 12, about: "The share of periods in which a container had used up its limit of CPU before the end.",
 				queries: []query{{
 					`max by (namespace, pod, container) (rate(container_cpu_cfs_throttled_periods_total{namespace=~"$namespace", container!=""}[$__rate_interval]))` +
-						` / max by (namespace, pod, container) (rate(container_cpu_cfs_periods_total{namespace=~"$namespace", container!=""}[$__rate_interval]))`,
+						` / (max by (namespace, pod, container) (rate(container_cpu_cfs_periods_total{namespace=~"$namespace", container!=""}[$__rate_interval])) > 0)`,
 					"{{namespace}}/{{pod}}/{{container}}",
 				}},
 			},
@@ -116,7 +116,7 @@ var namespaceDashboard = dashboard{
 				title: "Volumes with a claim", unit: share, width: 12, needs: needsClaims, about: "The share that is in use.",
 				queries: []query{{
 					`max by (namespace, persistentvolumeclaim) (kubelet_volume_stats_used_bytes{namespace=~"$namespace"})` +
-						` / max by (namespace, persistentvolumeclaim) (kubelet_volume_stats_capacity_bytes{namespace=~"$namespace"})`,
+						` / (max by (namespace, persistentvolumeclaim) (kubelet_volume_stats_capacity_bytes{namespace=~"$namespace"}) > 0)`,
 					"{{namespace}}/{{persistentvolumeclaim}}",
 				}},
 			},

@@ -29,7 +29,7 @@ var nodeDashboard = dashboard{
 				title: "Fullest filesystem", unit: share, look: number, width: 4, about: "Of the node's own filesystems.",
 				queries: []query{{
 					`max by (node) (max by (node, device) (container_fs_usage_bytes{node=~"$node", id="/", ` + disks + `})` +
-						` / max by (node, device) (container_fs_limit_bytes{node=~"$node", id="/", ` + disks + `}))`, "",
+						` / (max by (node, device) (container_fs_limit_bytes{node=~"$node", id="/", ` + disks + `}) > 0))`, "",
 				}},
 			},
 			{
@@ -114,14 +114,14 @@ var nodeDashboard = dashboard{
 				title: "Filesystems", unit: share, width: 12, about: "The share that is in use.",
 				queries: []query{{
 					`max by (device) (container_fs_usage_bytes{node=~"$node", id="/", ` + disks + `})` +
-						` / max by (device) (container_fs_limit_bytes{node=~"$node", id="/", ` + disks + `})`, "{{device}}",
+						` / (max by (device) (container_fs_limit_bytes{node=~"$node", id="/", ` + disks + `}) > 0)`, "{{device}}",
 				}},
 			},
 			{
 				title: "Inodes", unit: share, width: 12, about: "The share of files that a filesystem can have.",
 				queries: []query{{
 					`1 - max by (device) (container_fs_inodes_free{node=~"$node", id="/", ` + disks + `})` +
-						` / max by (device) (container_fs_inodes_total{node=~"$node", id="/", ` + disks + `})`, "{{device}}",
+						` / (max by (device) (container_fs_inodes_total{node=~"$node", id="/", ` + disks + `}) > 0)`, "{{device}}",
 				}},
 			},
 			{

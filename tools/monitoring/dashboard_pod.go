@@ -25,7 +25,7 @@ var podDashboard = dashboard{
 				title: "CPU held back", unit: share, width: 12, about: "The share of periods in which a container had used up its limit before the end.",
 				queries: []query{{
 					`max by (container) (rate(container_cpu_cfs_throttled_periods_total{namespace=~"$namespace", pod=~"$pod", container!=""}[$__rate_interval]))` +
-						` / max by (container) (rate(container_cpu_cfs_periods_total{namespace=~"$namespace", pod=~"$pod", container!=""}[$__rate_interval]))`,
+						` / (max by (container) (rate(container_cpu_cfs_periods_total{namespace=~"$namespace", pod=~"$pod", container!=""}[$__rate_interval])) > 0)`,
 					"{{container}}",
 				}},
 			},

@@ -243,6 +243,79 @@ func TestRulesAskForWhatThereIs(t *testing.T) {
 	}
 }
 
+// neverZero are the families of which some can be divided by as they are.
+var neverZero = regexp.MustCompile(`^(machine_cpu_cores|machine_memory_bytes|container_spec_cpu_period)$`)
+
+// openDivisors are the divisors in an expression that may be 0, which makes NaN or Inf: a picture shows neither, and a comparison is false for NaN.
+func openDivisors(t *testing.T, expr string) (open []string) {
+	t.Helper()
+	parsed, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	parser.Inspect(parsed, func(node parser.Node, _ []parser.Node) error {
+		division, ok := node.(*parser.BinaryExpr)
+		if !ok || division.Op != parser.DIV {
+			return nil
+		}
+		divisor := division.RHS
+		for paren, ok := divisor.(*parser.ParenExpr); ok; paren, ok = divisor.(*parser.ParenExpr) {
+			divisor = paren.Expr
+		}
+		if guard, ok := divisor.(*parser.BinaryExpr); ok && guard.Op == parser.GTR && guard.RHS.String() == "0" {
+			return nil
+		}
+		zero := false
+		parser.Inspect(divisor, func(node parser.Node, _ []parser.Node) error {
+			if selector, ok := node.(*parser.VectorSelector); ok && !neverZero.MatchString(selector.Name) {
+				zero = true
+			}
+			return nil
+		})
+		if zero {
+			open = append(open, divisor.String())
+		}
+		return nil
+	})
+	return open
+}
+
+// Nothing is divided by what may be 0: a filesystem without a size, a container that nothing held back.
+func TestDivisorsAreGuarded(t *testing.T) {
+	count := 0
+	judge := func(of, expr string) {
+		count++
+		for _, one := range openDivisors(t, interval.Replace(expr)) {
+			t.Errorf("%s divides by %s, which may be 0: (… > 0)", of, one)
+		}
+	}
+	for _, d := range dashboards {
+		for _, s := range d.sections {
+			for _, p := range s.panels {
+				for _, q := range p.queries {
+					judge(d.name+": panel "+p.title, q.expr)
+				}
+			}
+		}
+	}
+	for _, r := range records {
+		judge("record "+r.name, r.expr)
+	}
+	for _, group := range alertGroups {
+		for _, a := range group.alerts {
+			judge("alert "+a.name, a.expr)
+		}
+	}
+	if count < 100 {
+		t.Errorf("looked at %d expressions only", count)
+	}
+	for expr, want := range map[string]int{"a / b": 1, "a / (b > 0)": 0, "a / (b > 0) / c": 1, "1 - a / (max by (x) (b))": 1, "a / machine_cpu_cores": 0, "a / 5": 0} {
+		if got := openDivisors(t, expr); len(got) != want {
+			t.Errorf("%s: found %q, want %d", expr, got, want)
+		}
+	}
+}
+
 // inOrder is a set in the order in which a level, LABEL_LABEL, names it; labels that it does not name come last.
 func inOrder(set labelSet, level string) []string {
 	all := set.names()

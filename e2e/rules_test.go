@@ -32,8 +32,8 @@ func TestRules(t *testing.T) {
 
 	// What is scraped under two jobs is there once.
 	const record = "namespace:container_memory_working_set_bytes:sum"
-	const twice = record + ` / on (namespace) sum by (namespace) (container_memory_working_set_bytes{job="nodevitals",container!=""})`
-	w.awaitAnswers(t, []asked{{"both jobs", `count(up{metrics_path="/metrics/cadvisor"} == 1) == 2`}, {record, twice}}, nil)
+	const twice = record + ` / on (namespace) sum by (namespace) (container_memory_working_set_bytes{job="nodevitals",node="` + cluster.NodeName + `",container!=""})`
+	w.awaitAnswers(t, []asked{{"all jobs", `count(up{metrics_path="/metrics/cadvisor"} == 1) == 3`}, {record, twice}}, nil)
 	series, err := w.server.Query(t.Context(), twice, 0)
 	if err != nil {
 		t.Fatal(err)

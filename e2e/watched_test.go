@@ -26,7 +26,11 @@ import (
 const (
 	watchedAgent = "127.0.0.1:20275"
 	// watchedSecure is that agent's port with TLS, for what it tells of certificates and reviews: nobody asks there.
-	watchedSecure  = "20276"
+	watchedSecure = "20276"
+	// secondAgent and secondSecure are those of an agent with the flags' defaults, which Prometheus takes for that of another node.
+	secondAgent    = "127.0.0.1:20277"
+	secondSecure   = "20278"
+	secondNode     = "e2e-second"
 	watcherAddress = "127.0.0.1:20091"
 	// limitedPod has limits of what it takes of the node's disk.
 	limitedPod = "limited-disk"
@@ -34,13 +38,15 @@ const (
 
 // watching is a Prometheus that scrapes nodevitals with the labels that the monitors of the manifests give, and evaluates rules.
 type watching struct {
-	server   *prometheus.Server
-	agent    *cluster.Process
-	interval time.Duration
+	server *prometheus.Server
+	// agent has all its series; second, of another node for Prometheus, those that it has by default.
+	agent, second *cluster.Process
+	interval      time.Duration
 }
 
 // startWatching has Debian's Prometheus scrape a nodevitals that serves all it can, for the length of a test. /metrics/cadvisor is there under two
-// jobs, as for somebody who asks the kubelet's as well: whatever counts something twice then shows. Rules are texts of rule files.
+// jobs, as for somebody who asks the kubelet's as well: whatever counts something twice then shows. A second nodevitals stands for that of
+// another node: whatever takes two nodes for one shows as well. Rules are texts of rule files.
 func startWatching(t *testing.T, rules ...string) *watching {
 	t.Helper()
 	program, err := prometheus.Find("prometheus")
@@ -55,6 +61,7 @@ func startWatching(t *testing.T, rules ...string) *watching {
 		w.interval = 20 * time.Second // everything takes some ten times longer there
 	}
 	w.startAgent(t)
+	w.second = w.startNodevitals(t, "nodevitals-second", secondAgent, secondSecure)
 
 	folder, err := os.MkdirTemp(node.StateDir(), "watching-")
 	if err != nil {
@@ -70,11 +77,15 @@ func startWatching(t *testing.T, rules ...string) *watching {
 		files = append(files, path)
 	}
 	var jobs []prometheus.Job
-	for name, of := range map[string]struct{ job, path string }{
-		"cadvisor": {"nodevitals", cadvisorPath}, "self": {"nodevitals", "/metrics"}, "kubelet": {"kubelet", cadvisorPath},
+	for name, of := range map[string]struct{ job, path, target, node string }{
+		"cadvisor":        {"nodevitals", cadvisorPath, watchedAgent, cluster.NodeName},
+		"self":            {"nodevitals", "/metrics", watchedAgent, cluster.NodeName},
+		"kubelet":         {"kubelet", cadvisorPath, watchedAgent, cluster.NodeName},
+		"second-cadvisor": {"nodevitals", cadvisorPath, secondAgent, secondNode},
+		"second-self":     {"nodevitals", "/metrics", secondAgent, secondNode},
 	} {
-		jobs = append(jobs, prometheus.Job{Name: name, Target: watchedAgent, Path: of.path, Labels: map[string]string{
-			"job": of.job, "metrics_path": of.path, "node": cluster.NodeName,
+		jobs = append(jobs, prometheus.Job{Name: name, Target: of.target, Path: of.path, Labels: map[string]string{
+			"job": of.job, "metrics_path": of.path, "node": of.node,
 		}})
 	}
 	configuration := filepath.Join(folder, "prometheus.yml")
@@ -116,21 +127,26 @@ func (w *watching) run(t *testing.T, component cluster.Component) *cluster.Proce
 // startAgent starts nodevitals with all its series.
 func (w *watching) startAgent(t *testing.T) {
 	t.Helper()
+	w.agent = w.startNodevitals(t, "nodevitals-watched", watchedAgent, watchedSecure,
+		"--extra-series=all", "--kubelet-series=on", "--kubelet-cgroups="+node.KubeletCgroup(), "--runtime-cgroups="+node.ContainerdCgroup())
+}
+
+// startNodevitals starts one that answers at an address, and with TLS at a port.
+func (w *watching) startNodevitals(t *testing.T, name, address, secure string, besides ...string) *cluster.Process {
+	t.Helper()
 	binary, err := agentBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.agent = w.run(t, cluster.Component{
-		Name: "nodevitals-watched", Path: binary, Cgroup: node.Cgroup("nodevitals-watched.service"),
-		Args: []string{
-			"--read-only-port=" + watchedAgent[strings.LastIndexByte(watchedAgent, ':')+1:], "--healthz-port=0",
-			"--secure-port=" + watchedSecure, "--extra-series=all", "--kubelet-series=on",
+	return w.run(t, cluster.Component{
+		Name: name, Path: binary, Cgroup: node.Cgroup(name + ".service"),
+		Args: append([]string{
+			"--read-only-port=" + address[strings.LastIndexByte(address, ':')+1:], "--healthz-port=0", "--secure-port=" + secure,
 			"--node-name=" + cluster.NodeName, "--root-dir=" + node.RootDir(), "--kubeconfig=" + node.Kubeconfig("nodevitals"),
-			"--kubelet-cgroups=" + node.KubeletCgroup(), "--runtime-cgroups=" + node.ContainerdCgroup(),
-		},
-		Until: "its health at http://" + watchedAgent + "/readyz", Limit: 2 * time.Minute,
+		}, besides...),
+		Until: "its health at http://" + address + "/readyz", Limit: 2 * time.Minute,
 		Ready: func(ctx context.Context) error {
-			_, err := node.Get(ctx, "http://"+watchedAgent+"/readyz")
+			_, err := node.Get(ctx, "http://"+address+"/readyz")
 			return err
 		},
 	})
@@ -208,7 +224,7 @@ func (w *watching) awaitAnswers(t *testing.T, all []asked, may map[string]lackin
 		}
 	}
 	err := cluster.Await(t.Context(), 6*time.Minute, fmt.Sprintf("answers to %d expressions", len(must)), func(ctx context.Context) error {
-		if err := w.agent.Ended(); err != nil {
+		if err := errors.Join(w.agent.Ended(), w.second.Ended()); err != nil {
 			return cluster.Stop(err)
 		}
 		var empty []string
@@ -280,6 +296,36 @@ func (w *watching) awaitHealthy(t *testing.T) {
 			}
 		}
 		t.Logf("%d rules are healthy", len(rules))
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitEachNode waits until an expression gives each of the two nodes about what a reference gives it. The reference is of one job and of one node
+// alone; a factor of two, which is what this looks for, is not about.
+func (w *watching) awaitEachNode(t *testing.T, name, expression, reference string) {
+	t.Helper()
+	ask := fmt.Sprintf("(%s) / on (node) (%s)", expression, reference)
+	err := cluster.Await(t.Context(), 6*time.Minute, name+" to be about that of one node: "+reference, func(ctx context.Context) error {
+		series, err := w.server.Query(ctx, ask, 0)
+		if err != nil {
+			return cluster.Stop(fmt.Errorf("%s: %w", ask, err))
+		}
+		good := map[string]float64{}
+		all := map[string]float64{}
+		for _, one := range series {
+			ratio := one.Last().Value
+			all[one.Labels["node"]] = ratio
+			if ratio > 0.7 && ratio < 1.4 {
+				good[one.Labels["node"]] = ratio
+			}
+		}
+		if len(good) != 2 || len(all) != 2 {
+			return fmt.Errorf("it is so many times that much: %v", all)
+		}
+		t.Logf("%s is %v times that of one node", name, good)
 		return nil
 	})
 	if err != nil {

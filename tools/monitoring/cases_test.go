@@ -1,6 +1,7 @@
 package main
 
-// alertCase is what must make an alert fire and what must not, a sample a minute for 40 minutes.
+// alertCase is what must make an alert fire and what must not, a sample a minute for 40 minutes. What makes it fire does so from the beginning, so
+// that it also shows for how long the alert waits.
 type alertCase struct {
 	fires, quiet []input
 	// at is when both are looked at; empty: at the end.
@@ -33,11 +34,12 @@ var cases = map[string]*alertCase{
 	"NodevitalsDown": {
 		// One path of a job fails, and the other answers.
 		fires: []input{
-			{`up{job="nodevitals",node="n1",instance="a:1",metrics_path="/metrics/cadvisor"}`, "1x20 0x20"},
+			{`up{job="nodevitals",node="n1",instance="a:1",metrics_path="/metrics/cadvisor"}`, "0x40"},
 			{`up{job="nodevitals",node="n1",instance="a:1",metrics_path="/metrics"}`, "1x40"},
 			{`up{job="nodevitals",node="n2",instance="b:1"}`, "1x40"},
 		},
-		quiet:       []input{{`up{job="nodevitals",node="n1",instance="a:1"}`, "1x31 0x7 1x2"}, {`up{job="other",node="n1",instance="c:1"}`, "0x40"}},
+		// Not for long yet.
+		quiet:       []input{{`up{job="nodevitals",node="n1",instance="a:1"}`, "1x33 0x7"}, {`up{job="other",node="n1",instance="c:1"}`, "0x40"}},
 		labels:      map[string]string{"node": "n1", "instance": "a:1", "job": "nodevitals"},
 		summary:     "nodevitals on n1 does not answer",
 		description: "For 10 minutes Prometheus has lacked an answer of job nodevitals from a:1 on node n1.",
@@ -51,7 +53,7 @@ var cases = map[string]*alertCase{
 	},
 	"NodevitalsStale": {
 		fires: []input{
-			{`nodevitals_group_age_seconds{group="memory",node="n1",instance="a:1"}`, "0+60x40"},
+			{`nodevitals_group_age_seconds{group="memory",node="n1",instance="a:1"}`, "600+60x40"},
 			{`nodevitals_scrapes_total{endpoint="/metrics/cadvisor",outcome="server_error",node="n1",instance="a:1"}`, "0+2x40"},
 		},
 		// Nobody asks a node; nobody asks for a group.
@@ -65,7 +67,7 @@ var cases = map[string]*alertCase{
 		},
 		labels:      map[string]string{"node": "n1", "instance": "a:1"},
 		summary:     "nodevitals on n1 has old figures",
-		description: "a:1 on node n1 is asked, and its newest figures are 40m 0s old.",
+		description: "a:1 on node n1 is asked, and its newest figures are 50m 0s old.",
 	},
 	"NodevitalsPassSlow": {
 		fires: []input{
@@ -83,7 +85,7 @@ var cases = map[string]*alertCase{
 	},
 	"NodevitalsPodSourceLost": {
 		fires: []input{
-			{`nodevitals_pod_source_connected{source="api",node="n1",instance="a:1"}`, "1x5 0x35"},
+			{`nodevitals_pod_source_connected{source="api",node="n1",instance="a:1"}`, "0x40"},
 			{`nodevitals_pod_source_connected{source="cri",node="n1",instance="a:1"}`, "1x40"},
 		},
 		quiet:       []input{{`nodevitals_pod_source_connected{source="api",node="n1",instance="a:1"}`, "1x33 0x7"}},

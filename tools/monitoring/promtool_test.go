@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -70,8 +72,9 @@ type expected struct {
 	Annotations map[string]string `yaml:"exp_annotations"`
 }
 
-// testOf is what promtool is to see: with fires, the alert; without, that it stays quiet.
-func testOf(a *alert, c *alertCase, fires bool) unitTest {
+// testOf is what promtool is to see: with fires, the alert, and none a minute before it has waited as long as it does; without, that it stays quiet.
+func testOf(t *testing.T, a *alert, c *alertCase, fires bool) unitTest {
+	t.Helper()
 	one := unitTest{Name: a.name + " stays quiet", Interval: "1m", Input: c.quiet, Alerts: []alertTest{{At: atOf(c), Name: a.name}}}
 	if fires {
 		labels := map[string]string{"severity": string(a.severity)}
@@ -81,8 +84,21 @@ func testOf(a *alert, c *alertCase, fires bool) unitTest {
 			Labels:      labels,
 			Annotations: map[string]string{"summary": c.summary, "description": c.description, "runbook_url": a.runbook()},
 		}}
+		if a.wait != "" {
+			one.Alerts = append(one.Alerts, alertTest{At: minuteBefore(t, a.wait), Name: a.name})
+		}
 	}
 	return one
+}
+
+// minuteBefore is a time of promtool's.
+func minuteBefore(t *testing.T, wait string) string {
+	t.Helper()
+	duration, err := time.ParseDuration(wait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%dm", int(duration.Minutes())-1)
 }
 
 // lastMinute is when most cases are looked at: later than any alert waits, and windows are full.
@@ -98,11 +114,17 @@ func atOf(c *alertCase) string {
 // judge has promtool test the committed rules.
 func judge(t *testing.T, tests []unitTest) (string, error) {
 	t.Helper()
-	program := findPromtool(t)
 	rules, err := filepath.Abs(filepath.Join(root, chartRules))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return judgeBy(t, rules, tests)
+}
+
+// judgeBy has promtool test the rules of a file.
+func judgeBy(t *testing.T, rules string, tests []unitTest) (string, error) {
+	t.Helper()
+	program := findPromtool(t)
 	text, err := yaml.Marshal(unitTests{RuleFiles: []string{rules}, Interval: "1m", Tests: tests})
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +148,7 @@ func TestAlerts(t *testing.T) {
 					t.Fatal("it has no case in cases_test.go")
 				}
 				for _, fires := range []bool{true, false} {
-					one := testOf(&a, c, fires)
+					one := testOf(t, &a, c, fires)
 					if said, err := judge(t, []unitTest{one}); err != nil {
 						t.Errorf("%s: %v\n%s", one.Name, err, said)
 					}
@@ -147,9 +169,43 @@ func TestAlertsAreJudged(t *testing.T) {
 	c := cases[a.name]
 	swapped := &alertCase{fires: c.quiet, quiet: c.fires, labels: c.labels, summary: c.summary, description: c.description}
 	for _, fires := range []bool{true, false} {
-		if said, err := judge(t, []unitTest{testOf(a, swapped, fires)}); err == nil || !strings.Contains(said, "FAILED") {
+		if said, err := judge(t, []unitTest{testOf(t, a, swapped, fires)}); err == nil || !strings.Contains(said, "FAILED") {
 			t.Errorf("promtool passes the wrong case (fires: %t): %v\n%s", fires, err, said)
 		}
+	}
+}
+
+// Each case sees to it that the alert waits: what makes it fire holds from the beginning, so that rules that do not wait fail.
+func TestWaitsAreJudged(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, chartRules))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasty := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(hasty, regexp.MustCompile(`(?m)^ +for: \S+\n`).ReplaceAll(text, nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var tests []unitTest
+	want := map[string]string{}
+	for _, group := range alertGroups {
+		for _, a := range group.alerts {
+			if c := cases[a.name]; c != nil && a.wait != "" {
+				tests = append(tests, testOf(t, &a, c, true))
+				want[a.name] = fmt.Sprintf("alertname: %s, time: %s,", a.name, minuteBefore(t, a.wait))
+			}
+		}
+	}
+	said, err := judgeBy(t, hasty, tests)
+	if err == nil {
+		t.Error("promtool passes rules that do not wait")
+	}
+	for name, failure := range want {
+		if !strings.Contains(said, failure) {
+			t.Errorf("%s would not be found to fire too soon: promtool does not say %q", name, failure)
+		}
+	}
+	if t.Failed() {
+		t.Log(said)
 	}
 }
 

@@ -161,7 +161,7 @@ func TestRulesAreRead(t *testing.T) {
 			{"name":"Down","type":"alerting","health":"ok","state":"firing","alerts":[{"labels":{"node":"n1"},"state":"firing"}]}]}]}}`), nil
 	}}
 	got, err := server.Rules(t.Context())
-	want := []Rule{{Name: "a:b:c", Type: "recording", Health: "err", LastError: "many-to-many"}, {Name: "Down", Type: "alerting", Health: "ok", State: "firing"}}
+	want := []Rule{{Name: "a:b:c", Group: "g", Type: "recording", Health: "err", LastError: "many-to-many"}, {Name: "Down", Group: "g", Type: "alerting", Health: "ok", State: "firing"}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

@@ -8,8 +8,8 @@ import (
 
 // Rule is a recording rule or an alert, as Prometheus last evaluated it.
 type Rule struct {
-	// Name is that of the series or of the alert.
-	Name string
+	// Name is that of the series or of the alert, Group that of the group which has it.
+	Name, Group string
 	// Type is "recording" or "alerting".
 	Type string
 	// Health is "unknown" before the first evaluation, then "ok" or "err", with LastError.
@@ -25,14 +25,22 @@ func (s *Server) Rules(ctx context.Context) ([]Rule, error) {
 		return nil, err
 	}
 	var answer struct {
-		Data struct{ Groups []struct{ Rules []Rule } }
+		Data struct {
+			Groups []struct {
+				Name  string
+				Rules []Rule
+			}
+		}
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return nil, fmt.Errorf("read the rules: %w", err)
 	}
 	var all []Rule
 	for _, group := range answer.Data.Groups {
-		all = append(all, group.Rules...)
+		for _, rule := range group.Rules {
+			rule.Group = group.Name
+			all = append(all, rule)
+		}
 	}
 	return all, nil
 }

@@ -45,6 +45,8 @@ func TestChartRefusesBadValues(t *testing.T) {
 		"maxUnavailable=0%":                                "maxUnavailable",
 		"readers[0].name=prometheus":                       "namespace",
 		"servingCertificate=kubelet,access=user":           "servingCertificate",
+		"servingCertificate=kubelet,network.mode=pod":      "mode",
+		"monitor.kubeletJob=true,monitor.kind=none":        "kind",
 		"runtimeSocket.enabled=true,access=user":           "runtimeSocket",
 		"kernelReader=true,access=user":                    "kernelReader",
 		"seccompProfile.type=Unconfined":                   "type",
@@ -97,6 +99,64 @@ func TestChartValuesBeyondChoices(t *testing.T) {
 			}
 			if !strings.Contains(string(said), want) {
 				t.Errorf("%q is not there:\n%s", want, said)
+			}
+		})
+	}
+}
+
+// notes are what helm tells who installs a release with these values.
+func notes(t *testing.T, set ...string) string {
+	t.Helper()
+	arguments := []string{"install", "nodevitals", chart, "--namespace", "vitals", "--dry-run=client"}
+	for _, one := range set {
+		arguments = append(arguments, "--set", one)
+	}
+	said, err := exec.Command(tool(t, "helm"), arguments...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	_, text, ok := strings.Cut(string(said), "\nNOTES:\n")
+	if !ok {
+		t.Fatalf("helm shows no notes:\n%s", said)
+	}
+	return text
+}
+
+// What helm tells after an installation is about what was chosen.
+func TestChartNotes(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	for name, one := range map[string]struct{ set, has, hasNot []string }{
+		"defaults": {
+			has:    []string{"port 10250 of each pod", "create clusterrolebinding look ", "delete clusterrolebinding look\n", "namespace vitals pod-security"},
+			hasNot: []string{"Secret", "NetworkPolicy", "metrics-server", `job="kubelet"`},
+		},
+		"host network": {
+			set: []string{
+				"network.mode=host", "image.tag=v9", "image.digest=" + digest, "servingCertificate=secret", "networkPolicy.enabled=true",
+				"monitor.kind=PodMonitor", "monitor.kubeletJob=true", "namespace.create=true",
+			},
+			has: []string{
+				"nodevitals " + digest + " comes up", "port 20250 of each node", "Secret nodevitals-serving", "nodevitals.vitals.svc", "the NetworkPolicy has no effect",
+				`job="kubelet"`,
+			},
+			hasNot: []string{"v9", "pod-security", "metrics-server"},
+		},
+		"the kubelet's certificate": {
+			set: []string{"network.mode=hostPort", "servingCertificate=kubelet", "networkPolicy.enabled=true", "image.tag=v9"},
+			has: []string{"nodevitals v9 comes up", "port 20250 of each node", "--kubelet-port=20250"}, hasNot: []string{"Secret", "NetworkPolicy"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := notes(t, one.set...)
+			for _, want := range one.has {
+				if !strings.Contains(text, want) {
+					t.Errorf("the notes lack %q:\n%s", want, text)
+				}
+			}
+			for _, no := range one.hasNot {
+				if strings.Contains(text, no) {
+					t.Errorf("the notes have %q:\n%s", no, text)
+				}
 			}
 		})
 	}

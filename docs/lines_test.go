@@ -120,6 +120,34 @@ func TestQuotedLines(t *testing.T) {
 	}
 }
 
+// Every line that the agent logs at info or above has a row in the table of lines, by a piece of its message.
+func TestLinesAreListed(t *testing.T) {
+	var rows []string
+	for _, line := range readPage(t, "docs/operations.md").prose {
+		if cell, ok := strings.CutPrefix(line, "| log: "); ok {
+			cell, _, _ = strings.Cut(cell, " |")
+			rows = append(rows, code.FindAllString(cell, -1)...)
+		}
+	}
+	messages := readSources(t).messages
+	for _, message := range messages {
+		listed := false
+		for _, row := range rows {
+			all := true
+			for part := range strings.SplitSeq(strings.Trim(row, "`"), "…") {
+				all = all && strings.Contains(message, strings.TrimSpace(part))
+			}
+			listed = listed || all
+		}
+		if !listed {
+			t.Errorf("docs/operations.md has no row for the line %q", message)
+		}
+	}
+	if len(messages) < 30 {
+		t.Errorf("only %d messages were found", len(messages))
+	}
+}
+
 // The reasons for which files are read are those of the reader in the kernel.
 func TestQuotedReasons(t *testing.T) {
 	says := readSayings(t)

@@ -14,6 +14,8 @@ import (
 type sources struct {
 	// texts are the texts of the agent's own files, formats among them.
 	texts []string
+	// messages are what the agent's own files log at info and above, in the same way.
+	messages []string
 	// tests are the names of the tests.
 	tests map[string]bool
 }
@@ -43,6 +45,9 @@ func readSources(t *testing.T) sources {
 			return // not the agent's
 		}
 		ast.Inspect(file, func(node ast.Node) bool {
+			if message, ok := messageOf(node); ok {
+				s.messages = append(s.messages, message)
+			}
 			expression, ok := node.(ast.Expr)
 			if !ok {
 				return true
@@ -55,6 +60,26 @@ func readSources(t *testing.T) sources {
 		})
 	})
 	return s
+}
+
+// messageAt is where calls that log have their message: the place among the arguments, by the method's name.
+var messageAt = map[string]int{"Info": 0, "Warn": 0, "Error": 0, "reportOnce": 2}
+
+// messageOf returns the message of a call that logs.
+func messageOf(node ast.Node) (message string, ok bool) {
+	call, ok := node.(*ast.CallExpr)
+	if !ok {
+		return "", false
+	}
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return "", false
+	}
+	at, ok := messageAt[method.Sel.Name]
+	if !ok || len(call.Args) <= at {
+		return "", false
+	}
+	return textOf(call.Args[at])
 }
 
 // textOf returns the text of a literal, or of several that are joined, with a verb in the place of what is joined to them.

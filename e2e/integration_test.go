@@ -147,3 +147,34 @@ func bundle() (string, error) {
 
 // program is the path of one that the cluster is made of, or that asks it.
 func program(name string) string { return filepath.Join(node.Programs(), name) }
+
+// answeredBy is how often an agent has answered an endpoint well, by its own count. The function asks it for its metrics.
+func answeredBy(ctx context.Context, path string, ownMetrics func(context.Context) (string, error)) (float64, error) {
+	said, err := ownMetrics(ctx)
+	if err != nil {
+		return 0, err
+	}
+	series := fmt.Sprintf(`nodevitals_scrapes_total{endpoint=%q,outcome="success"} `, path)
+	for line := range strings.Lines(said) {
+		if value, ok := strings.CutPrefix(line, series); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("there is no %s in %d bytes", series, len(said))
+}
+
+// awaitAnswered waits until an agent has answered an endpoint so many times more than before.
+func awaitAnswered(t *testing.T, path string, before float64, more int, ownMetrics func(context.Context) (string, error)) {
+	t.Helper()
+	what := fmt.Sprintf("%d more answers to %s than %.0f", more, path, before)
+	err := cluster.Await(t.Context(), metricsServerLimit, what, func(ctx context.Context) error {
+		now, err := answeredBy(ctx, path, ownMetrics)
+		if err == nil && now < before+float64(more) {
+			err = fmt.Errorf("there were %.0f", now)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ subjects: [{kind: ServiceAccount, name: `+name+`, namespace: `+deployed+`}]
 	}
 	port := "10250"
 	if pod.Spec.HostNetwork {
-		port = "20250"
+		port = strconv.Itoa(deployedPort)
 	}
 	return &reader{
 		base: "https://" + net.JoinHostPort(pod.Status.PodIP, port), token: request.Status.Token,

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -25,6 +26,8 @@ const (
 	deployVariable = "NODEVITALS_E2E_DEPLOY"
 	// deployed is the namespace and the name of everything that the manifests make.
 	deployed = "nodevitals"
+	// deployedPort is the secure port of an agent at the node's address.
+	deployedPort = 20250
 	// deployedImage has a tag of its own, so that nothing but the archive can be meant.
 	deployedImage = "ghcr.io/nodevitals/nodevitals:e2e"
 	// rolloutLimit is for a pod that goes and another that comes, on an emulated processor.
@@ -69,6 +72,8 @@ type deployment struct {
 	cadvisor, noCadvisor, summary, noSummary, own []string
 	// pods are what /pods has; nil: it is not served.
 	pods []string
+	// consumers read the agent as they would with this choice, each in a test of its name.
+	consumers map[string]consumer
 }
 
 // readerHere is what reads cgroups for an agent that may load programs into the kernel.
@@ -119,6 +124,7 @@ func deployments() []deployment {
 		{
 			name: "metrics-server.helm", prepare: kubeletCertificate, serverName: ".", hostNetwork: true,
 			cadvisor: []string{podMemory, podNetwork}, summary: []string{ofVolume, ofNodeFS}, own: []string{apiIsSource},
+			consumers: map[string]consumer{"metrics-server": testMetricsServerReads},
 		},
 		{
 			name: "replace-kubelet-stats.helm", prepare: kubeletCertificate,
@@ -127,6 +133,12 @@ func deployments() []deployment {
 		{
 			name: "serving-secret.helm", prepare: servingSecret, serverName: "nodevitals.nodevitals.svc",
 			cadvisor: []string{podMemory}, own: []string{apiIsSource},
+			consumers: map[string]consumer{"Prometheus by the ServiceMonitor": testPrometheusReads},
+		},
+		{
+			name: "serving-secret-pods.helm", prepare: servingSecret, serverName: "nodevitals.nodevitals.svc",
+			cadvisor: []string{podMemory}, own: []string{apiIsSource},
+			consumers: map[string]consumer{"Prometheus by the PodMonitor": testPrometheusReads},
 		},
 	}
 }
@@ -256,6 +268,9 @@ func (d *deployment) check(t *testing.T) {
 	if got, err := stranger.get(t.Context(), "/metrics/cadvisor"); err != nil || got.status != http.StatusUnauthorized {
 		t.Errorf("without a token: status %d, %v: %.200s", got.status, err, got.body)
 	}
+	for name, test := range d.consumers {
+		t.Run(name, func(t *testing.T) { test(t, d, r) })
+	}
 	// Nothing of a restart, and no error in the log: not of a watch or a review that the account has no right to, either.
 	said, err := node.Client().CoreV1().Pods(deployed).GetLogs(pod.Name, &core.PodLogOptions{}).DoRaw(t.Context())
 	if err != nil {
@@ -334,11 +349,18 @@ func kubeletCertificate(t *testing.T) {
 // servingSecret makes the Secret as cert-manager would, with a certificate for the service's name.
 func servingSecret(t *testing.T) {
 	t.Helper()
-	if err := node.Issue(cluster.Server{Name: "nodevitals-serving", Hosts: []string{"nodevitals.nodevitals.svc"}}); err != nil {
-		t.Fatal(err)
-	}
+	mustApply(t, `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "`+deployed+`"}}`)
 	certificate, key := node.Certificate("nodevitals-serving")
-	object := &core.Secret{ObjectMeta: meta.ObjectMeta{Name: "nodevitals-serving", Namespace: deployed}, Data: map[string][]byte{}}
+	// Once: an agent that runs already keeps what it has.
+	if _, err := os.Stat(certificate); err != nil {
+		if err := node.Issue(cluster.Server{Name: "nodevitals-serving", Hosts: []string{"nodevitals.nodevitals.svc"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	object := &core.Secret{
+		TypeMeta:   meta.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: meta.ObjectMeta{Name: "nodevitals-serving", Namespace: deployed}, Data: map[string][]byte{},
+	}
 	for name, path := range map[string]string{"tls.crt": certificate, "tls.key": key, "ca.crt": node.CA()} {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -346,7 +368,9 @@ func servingSecret(t *testing.T) {
 		}
 		object.Data[name] = text
 	}
-	if _, err := node.Client().CoreV1().Secrets(deployed).Create(t.Context(), object, meta.CreateOptions{}); err != nil {
+	text, err := json.Marshal(object)
+	if err != nil {
 		t.Fatal(err)
 	}
+	mustApply(t, string(text))
 }

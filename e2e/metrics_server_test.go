@@ -23,25 +23,30 @@ import (
 // metricsServerLimit is how long metrics-server may take to start and to read a node twice: rates need two readings, fifteen seconds apart.
 const metricsServerLimit = 4 * time.Minute
 
+const metricsServerImage = "localhost/metrics-server:0.9.0"
+
+// applyMetricsServer has metrics-server ask a port of each node.
+func applyMetricsServer(ctx context.Context, port int) error {
+	ca, err := bundle()
+	if err != nil {
+		return err
+	}
+	return applied(ctx, "metrics-server.yaml", map[string]string{
+		"METRICS_SERVER_IMAGE": metricsServerImage, "NODEVITALS_PORT": strconv.Itoa(port), "CA_BUNDLE": ca,
+	})
+}
+
 // startMetricsServer installs metrics-server as docs/integrations/metrics-server.md says, and waits until the aggregated API has the node.
 var startMetricsServer = sync.OnceValue(func() error {
 	ctx := context.Background()
-	const image = "localhost/metrics-server:0.9.0"
-	if err := node.ImportProgram(ctx, image, program("metrics-server")); err != nil {
+	if err := node.ImportProgram(ctx, metricsServerImage, program("metrics-server")); err != nil {
 		return err
 	}
 	server := cluster.Server{Name: "metrics-server", Hosts: []string{"metrics-server.kube-system.svc"}}
 	if err := secret(ctx, "kube-system", server); err != nil {
 		return err
 	}
-	ca, err := bundle()
-	if err != nil {
-		return err
-	}
-	err = applied(ctx, "metrics-server.yaml", map[string]string{
-		"METRICS_SERVER_IMAGE": image, "NODEVITALS_PORT": strconv.Itoa(pulledPort), "CA_BUNDLE": ca,
-	})
-	if err != nil {
+	if err := applyMetricsServer(ctx, pulledPort); err != nil {
 		return err
 	}
 	return cluster.Await(ctx, metricsServerLimit, "the node in metrics.k8s.io", func(ctx context.Context) error {

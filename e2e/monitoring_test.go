@@ -59,8 +59,7 @@ var startMonitor = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	configuration := filepath.Join(folder, "prometheus.yml")
-	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "prometheus.yml"), []byte(text), 0o600); err != nil {
 		return err
 	}
 	_, err = node.Start(ctx, cluster.Component{
@@ -74,17 +73,25 @@ var startMonitor = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	_, err = node.Start(ctx, cluster.Component{
-		Name: "monitor", Path: program("prometheus"),
-		Args:  []string{"--config.file=" + configuration, "--storage.tsdb.path=" + filepath.Join(folder, "data"), "--web.listen-address=" + monitorURL[len("http://"):]},
-		Until: "Prometheus to be ready at " + monitorURL, Limit: 3 * time.Minute,
-		Ready: func(ctx context.Context) error {
-			_, err := node.Get(ctx, monitorURL+"/-/ready")
-			return err
-		},
-	})
+	_, err = node.Start(ctx, discovering("monitor", monitorURL, folder))
 	return err
 })
+
+// discovering is a Prometheus, with discovery through Kubernetes, that answers at a URL and has its configuration and its data in a folder.
+func discovering(name, url, folder string) cluster.Component {
+	return cluster.Component{
+		Name: name, Path: program("prometheus"),
+		Args: []string{
+			"--config.file=" + filepath.Join(folder, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(folder, "data"),
+			"--web.listen-address=" + strings.TrimPrefix(url, "http://"),
+		},
+		Until: "Prometheus to be ready at " + url, Limit: 3 * time.Minute,
+		Ready: func(ctx context.Context) error {
+			_, err := node.Get(ctx, url+"/-/ready")
+			return err
+		},
+	}
+}
 
 func needMonitor(t *testing.T) {
 	t.Helper()
@@ -101,8 +108,14 @@ func needMonitor(t *testing.T) {
 // awaitSeries waits until an expression has an answer that is wanted.
 func awaitSeries(t *testing.T, expression string, wanted func([]prometheus.Series) error) {
 	t.Helper()
+	awaitSeriesOf(t, monitor, expression, wanted)
+}
+
+// awaitSeriesOf waits for it of any Prometheus.
+func awaitSeriesOf(t *testing.T, server *prometheus.Server, expression string, wanted func([]prometheus.Series) error) {
+	t.Helper()
 	err := cluster.Await(t.Context(), 4*time.Minute, "an answer to "+expression, func(ctx context.Context) error {
-		series, err := monitor.Query(ctx, expression, 0)
+		series, err := server.Query(ctx, expression, 0)
 		if err != nil {
 			return err
 		}

@@ -57,6 +57,8 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 			"--service-account-key-file=" + c.pki("accounts.pub"), "--service-account-signing-key-file=" + c.pki("accounts.key"),
 			"--kubelet-client-certificate=" + c.pki("apiserver-kubelet.crt"), "--kubelet-client-key=" + c.pki("apiserver-kubelet.key"),
 			"--kubelet-preferred-address-types=InternalIP",
+			// Whoever stands at a node's port has to name the node's address in a certificate of the cluster's, or is shown no certificate.
+			"--kubelet-certificate-authority=" + c.pki("ca.crt"),
 			// What an aggregated API such as metrics-server's needs.
 			"--enable-aggregator-routing=true",
 			"--requestheader-client-ca-file=" + c.pki("ca.crt"), "--requestheader-allowed-names=front-proxy-client",

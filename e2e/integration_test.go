@@ -163,6 +163,12 @@ func answeredBy(ctx context.Context, path string, ownMetrics func(context.Contex
 	return 0, fmt.Errorf("there is no %s in %d bytes", series, len(said))
 }
 
+// pulledMetrics asks the agent that other systems pull from.
+func pulledMetrics(ctx context.Context) (string, error) {
+	text, err := node.Get(ctx, pulledURL+"/metrics")
+	return string(text), err
+}
+
 // awaitAnswered waits until an agent has answered an endpoint so many times more than before.
 func awaitAnswered(t *testing.T, path string, before float64, more int, ownMetrics func(context.Context) (string, error)) {
 	t.Helper()

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 
 	"github.com/nodevitals/nodevitals/e2e/cluster"
 	"github.com/nodevitals/nodevitals/e2e/workload"
@@ -149,6 +148,18 @@ func lasting() []string {
 
 func TestMetricsServer(t *testing.T) {
 	needMetricsServer(t)
+	t.Run("no name resolves", func(t *testing.T) {
+		if got, err := net.DefaultResolver.LookupHost(t.Context(), cluster.NodeName); err == nil {
+			t.Errorf("the node's name resolves to %v: that metrics-server asks by address shows nothing here", got)
+		}
+	})
+	t.Run("asks nodevitals", func(t *testing.T) {
+		before, err := answeredBy(t.Context(), resourcePath, pulledMetrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		awaitAnswered(t, resourcePath, before, 2, pulledMetrics)
+	})
 	t.Run("every running container", func(t *testing.T) {
 		err := cluster.Await(t.Context(), metricsServerLimit, "every lasting container in metrics.k8s.io", func(ctx context.Context) error {
 			got, err := podMetrics(ctx)
@@ -168,6 +179,7 @@ func TestMetricsServer(t *testing.T) {
 	})
 	t.Run("kubectl top", testTop)
 	t.Run("the kubelet's figures", testMetricsServerFigures)
+	t.Run("nodevitals' figures of the node", testMetricsServerNode)
 	t.Run("a new pod", testNewPod)
 }
 
@@ -202,64 +214,6 @@ func testTop(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-// testMetricsServerFigures holds memory against what the kubelet says now, and processor time against the kubelet's over a while. A busy
-// machine gives a program more or less of its share from moment to moment, and the two look at other moments: what differs by chance
-// does not do so in every look at the same container.
-func testMetricsServerFigures(t *testing.T) {
-	pending := lasting()
-	err := cluster.Await(t.Context(), metricsServerLimit, "the kubelet's figures of every lasting container", func(ctx context.Context) error {
-		kubelet, err := kubeletUsage(ctx)
-		if err != nil {
-			return err
-		}
-		got, err := podMetrics(ctx)
-		if err != nil {
-			return err
-		}
-		var differ []string
-		pending = slices.DeleteFunc(pending, func(name string) bool {
-			want, ok := kubelet[name]
-			memory, cores := float64(got[name].bytes()), got[name].cores()
-			if ok && math.Abs(memory-want.memory) <= 2<<20+want.memory/10 && math.Abs(cores-want.cores) <= 0.05+want.cores/2 {
-				return true
-			}
-			differ = append(differ, fmt.Sprintf("%s: %.0f bytes and %.4f cores, the kubelet's (%t) %.0f and %.4f", name, memory, cores, ok, want.memory, want.cores))
-			return false
-		})
-		if len(differ) > 0 {
-			return fmt.Errorf("%d differ: %s", len(differ), someOf(differ))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-type kubeletFigures struct{ memory, cores float64 }
-
-// kubeletUsage is the kubelet's own summary, by NAMESPACE/POD/CONTAINER.
-func kubeletUsage(ctx context.Context) (map[string]kubeletFigures, error) {
-	text, err := node.Kubelet(ctx, summaryPath)
-	if err != nil {
-		return nil, err
-	}
-	var summary v1alpha1.Summary
-	if err := json.Unmarshal(text, &summary); err != nil {
-		return nil, err
-	}
-	all := map[string]kubeletFigures{}
-	for _, pod := range summary.Pods {
-		for _, c := range pod.Containers {
-			if c.CPU != nil && c.CPU.UsageNanoCores != nil && c.Memory != nil && c.Memory.WorkingSetBytes != nil {
-				figures := kubeletFigures{float64(*c.Memory.WorkingSetBytes), float64(*c.CPU.UsageNanoCores) / 1e9}
-				all[pod.PodRef.Namespace+"/"+pod.PodRef.Name+"/"+c.Name] = figures
-			}
-		}
-	}
-	return all, nil
 }
 
 // testNewPod: metrics-server has a pod within two of its readings, which nodevitals must not spoil.

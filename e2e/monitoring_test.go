@@ -137,6 +137,16 @@ func TestPrometheusDiscovers(t *testing.T) {
 			return nil
 		})
 	}
+	for job, series := range map[string]string{
+		"nodevitals": "nodevitals_build_info", "nodevitals-resource": "node_cpu_usage_seconds_total", "nodevitals-cadvisor": "machine_cpu_cores",
+	} {
+		awaitSeries(t, fmt.Sprintf(`%s{job=%q,node=%q}`, series, job, cluster.NodeName), func(series []prometheus.Series) error {
+			if len(series) != 1 {
+				return fmt.Errorf("got %v, want one", series)
+			}
+			return nil
+		})
+	}
 	awaitSeries(t, `count by (pod) (container_memory_working_set_bytes{job="nodevitals-cadvisor",container!="",node="`+cluster.NodeName+`"})`,
 		func(series []prometheus.Series) error {
 			var missing []string

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 
 	"github.com/nodevitals/nodevitals/e2e/cluster"
 	"github.com/nodevitals/nodevitals/e2e/prometheus"
@@ -207,38 +210,85 @@ func TestPrometheusAdapter(t *testing.T) {
 	appliedForTest(t, "prometheus-adapter.yaml", map[string]string{
 		"ADAPTER_IMAGE": image, "APP_IMAGE": cluster.AppImage, "PROMETHEUS_URL": monitorURL, "CA_BUNDLE": ca,
 	})
-	for _, metric := range []string{"fs_usage_bytes", "memory_working_set_bytes", "cpu_usage"} {
-		t.Run(metric, func(t *testing.T) { awaitCustomMetric(t, metric) })
+	for metric, ofContainer := range map[string]func(*v1alpha1.ContainerStats) float64{
+		"fs_usage_bytes":           func(c *v1alpha1.ContainerStats) float64 { return float64(*c.Rootfs.UsedBytes) },
+		"memory_working_set_bytes": func(c *v1alpha1.ContainerStats) float64 { return float64(*c.Memory.WorkingSetBytes) },
+		"cpu_usage":                func(c *v1alpha1.ContainerStats) float64 { return float64(*c.CPU.UsageNanoCores) / 1e9 },
+	} {
+		t.Run(metric, func(t *testing.T) { awaitCustomMetric(t, metric, ofContainer) })
 	}
+	// The only pod that says where its own metrics are.
+	awaitSeries(t, `up{job="pods",namespace="monitoring",pod=~"scales-on-requests-.*"}`, func(series []prometheus.Series) error {
+		if len(series) != 1 || series[0].Last().Value != 1 {
+			return fmt.Errorf("got %v, want one target that is up", series)
+		}
+		return nil
+	})
 	t.Run("autoscaling", testScalesOnRequests)
 }
 
-// awaitCustomMetric waits until the adapter has a figure of the pod in namespace monitoring.
-func awaitCustomMetric(t *testing.T, metric string) {
+// awaitCustomMetric waits until the adapter has a figure of the pod in namespace monitoring, near to the sum of its containers' in nodevitals' summary:
+// not twice as much, as where two jobs have the same series.
+func awaitCustomMetric(t *testing.T, metric string, ofContainer func(*v1alpha1.ContainerStats) float64) {
 	var list struct {
 		Items []struct {
-			DescribedObject metadata `json:"describedObject"`
-			Value           string   `json:"value"`
+			DescribedObject metadata          `json:"describedObject"`
+			Value           resource.Quantity `json:"value"`
 		} `json:"items"`
 	}
 	path := "/apis/custom.metrics.k8s.io/v1beta1/namespaces/monitoring/pods/*/" + metric
-	err := cluster.Await(t.Context(), 5*time.Minute, "best-effort's "+metric, func(ctx context.Context) error {
+	err := cluster.Await(t.Context(), 5*time.Minute, "best-effort's "+metric+" as in the summary, give or take a half", func(ctx context.Context) error {
 		list.Items = nil
 		if err := raw(ctx, path, &list); err != nil {
 			said, _ := node.Kubectl(ctx, "", "logs", "--namespace=monitoring", "deployment/prometheus-adapter", "--tail=5")
 			return fmt.Errorf("%w\nprometheus-adapter says:\n%s", err, said)
 		}
+		want, err := sumOfPod(ctx, "best-effort", ofContainer)
+		if err != nil {
+			return err
+		}
 		for _, item := range list.Items {
-			if item.DescribedObject.Name == "best-effort" && item.Value != "" && item.Value != "0" {
-				return nil
+			if item.DescribedObject.Name != "best-effort" {
+				continue
 			}
+			got := item.Value.AsApproximateFloat64()
+			if got == 0 || got < want/2 || got > want*3/2 {
+				return fmt.Errorf("it is %v, in the summary %v", got, want)
+			}
+			t.Logf("%s: %v, in the summary %v", metric, got, want)
+			return nil
 		}
 		return fmt.Errorf("got %v", list.Items)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: %v", path, list.Items)
+}
+
+// sumOfPod adds a figure of a pod's containers up. One that is not there makes it an error.
+func sumOfPod(ctx context.Context, name string, ofContainer func(*v1alpha1.ContainerStats) float64) (sum float64, err error) {
+	text, err := node.Get(ctx, pulledURL+summaryPath)
+	if err != nil {
+		return 0, err
+	}
+	var summary v1alpha1.Summary
+	if err := json.Unmarshal(text, &summary); err != nil {
+		return 0, err
+	}
+	for _, pod := range summary.Pods {
+		if pod.PodRef.Name != name {
+			continue
+		}
+		for i := range pod.Containers {
+			c := &pod.Containers[i]
+			if c.CPU == nil || c.CPU.UsageNanoCores == nil || c.Memory == nil || c.Memory.WorkingSetBytes == nil || c.Rootfs == nil || c.Rootfs.UsedBytes == nil {
+				return 0, fmt.Errorf("the summary lacks figures of container %s of %s", c.Name, name)
+			}
+			sum += ofContainer(c)
+		}
+		return sum, nil
+	}
+	return 0, fmt.Errorf("the summary has no pod %s among %d", name, len(summary.Pods))
 }
 
 // testScalesOnRequests asks the one pod many times a second until there are two, and then no more until there is one.

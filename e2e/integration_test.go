@@ -104,8 +104,13 @@ func manifest(name string, values map[string]string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return filledIn(name, string(text), values)
+}
+
+// filledIn is what envsubst makes of a text. The name is for an error.
+func filledIn(name, text string, values map[string]string) (string, error) {
 	var unknown []string
-	filled := os.Expand(string(text), func(variable string) string {
+	filled := os.Expand(text, func(variable string) string {
 		value, ok := values[variable]
 		switch {
 		case ok:

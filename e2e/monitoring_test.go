@@ -34,6 +34,9 @@ var monitor = &prometheus.Server{URL: monitorURL, Get: func(ctx context.Context,
 // errAbsent is why a part that is a package of Debian's does not run.
 var errAbsent = errors.New("not on this machine")
 
+// monitorToken is the file of its account's token.
+func monitorToken() string { return filepath.Join(node.StateDir(), "monitor", "token") }
+
 // startMonitor starts Prometheus, which Debian builds without discovery, with docs/integrations/prometheus.yml and a service account's token, and a node-exporter.
 var startMonitor = sync.OnceValue(func() error {
 	ctx := context.Background()
@@ -52,11 +55,11 @@ var startMonitor = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(folder, "token"), []byte(strings.TrimSpace(token)), 0o600); err != nil {
+	if err := os.WriteFile(monitorToken(), []byte(strings.TrimSpace(token)), 0o600); err != nil {
 		return err
 	}
 	text, err := manifest("prometheus.yml", map[string]string{
-		"TOKEN_FILE": filepath.Join(folder, "token"), "CA_FILE": node.CA(), "NODEVITALS_PORT": strconv.Itoa(pulledPort),
+		"TOKEN_FILE": monitorToken(), "CA_FILE": node.CA(), "NODEVITALS_PORT": strconv.Itoa(pulledPort),
 		"API_SERVER": "https://" + cluster.ServiceAddress, "EXPORTER": cluster.NodeAddress + exporterPort, "INTERVAL": "5s",
 	})
 	if err != nil {

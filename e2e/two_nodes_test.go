@@ -39,6 +39,7 @@ func TestTwoNodes(t *testing.T) {
 	wantTop(t, cluster.NeighbourName, true)
 	awaitUp(t, cluster.NeighbourName, 1)
 	t.Run("the API server's proxy", testProxyToNeighbour)
+	t.Run("Prometheus through the API server's proxy", testPrometheusThroughProxy)
 
 	died := time.Now()
 	agent := neighbour.die(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -45,8 +46,8 @@ func TestNodeProxy(t *testing.T) {
 	}
 }
 
-// The API server shows its certificate to a node's own port alone. Another port of a node, a service or a pod is asked as nobody, and the
-// secure port lets nobody in.
+// The API server shows its certificate to a node's own port alone, and the caller's token to nobody. Another port of a node, a service or a pod is
+// asked as nobody, and the secure port lets nobody in.
 func TestProxyIsNobodyElsewhere(t *testing.T) {
 	needPulled(t)
 	const service = "nodevitals-pulled"
@@ -65,6 +66,20 @@ spec: {selector: {app: host-network}, ports: [{name: https, port: %d}]}
 			t.Log(err)
 		}
 	})
+	// Who may do all of it, and is let in by the agent itself.
+	account := scraper(t, "e2e-proxying", "nodes/proxy", "nodes/metrics", "services/proxy", "pods/proxy")
+	caller := sender{token: tokenOf(t, account)}
+	agent := fmt.Sprintf("https://%s:%d", cluster.NodeAddress, pulledPort)
+	err = cluster.Await(t.Context(), secureLimit, "the account's right to metrics at "+agent, func(ctx context.Context) error {
+		got, err := caller.ask(ctx, node.CA(), http.MethodGet, agent+resourcePath)
+		if err == nil && got.status != http.StatusOK {
+			err = fmt.Errorf("status %d: %.300s", got.status, got.body)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{
 		fmt.Sprintf("/api/v1/nodes/https:%s:%d/proxy", cluster.NodeName, pulledPort),
 		fmt.Sprintf("/api/v1/namespaces/default/services/https:%s:https/proxy", service),
@@ -77,6 +92,23 @@ spec: {selector: {app: host-network}, ports: [{name: https, port: %d}]}
 			}
 			if !strings.Contains(err.Error(), "You must be logged in") {
 				return err
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		err = cluster.Await(t.Context(), secureLimit, "a refusal of a caller with a token at "+path, func(ctx context.Context) error {
+			got, err := caller.ask(ctx, node.CA(), http.MethodGet, "https://"+cluster.ServiceAddress+path+resourcePath)
+			if err != nil {
+				return err
+			}
+			if got.status == http.StatusOK {
+				return cluster.Stop(fmt.Errorf("the token was passed on: %.100q", got.body))
+			}
+			// In nodevitals' words. The API server's own would be an object, such as that it does not know the caller or that he may not.
+			if got.status != http.StatusUnauthorized || !strings.HasPrefix(got.body, "Unauthorized") {
+				return fmt.Errorf("status %d: %.300q", got.status, got.body)
 			}
 			return nil
 		})

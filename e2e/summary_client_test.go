@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"k8s.io/kubelet/pkg/apis/stats/v1alpha1"
@@ -27,15 +28,15 @@ func TestSummaryClients(t *testing.T) {
 						t.Fatalf("status %d, %v: %.300s", got.status, err, got.body)
 					}
 					wantLastingPods(t, []byte(got.body))
-					wantSummary(t, []byte(got.body))
+					wantSummary(t, []byte(got.body), strings.Contains(path, "only_cpu_and_memory=true"))
 				})
 			}
 		}
 	}
 }
 
-// wantSummary reads what those clients read of a node: its name, and rates and bytes with their times.
-func wantSummary(t *testing.T, text []byte) {
+// wantSummary reads what those clients read of a node: its name, and rates and bytes with their times. One of only CPU and memory has nothing else.
+func wantSummary(t *testing.T, text []byte, only bool) {
 	t.Helper()
 	var summary v1alpha1.Summary
 	if err := json.Unmarshal(text, &summary); err != nil {
@@ -53,6 +54,29 @@ func wantSummary(t *testing.T, text []byte) {
 	for _, pod := range summary.Pods {
 		if pod.PodRef.UID == "" || pod.StartTime.IsZero() {
 			t.Errorf("pod %s/%s: got UID %q and start %v", pod.PodRef.Namespace, pod.PodRef.Name, pod.PodRef.UID, pod.StartTime)
+		}
+	}
+	besides := map[string]bool{
+		"the node's fs": n.Fs != nil, "the node's network": n.Network != nil, "a pod's network": false,
+	}
+	if only && n.Runtime != nil {
+		t.Errorf("the node's runtime is there: %+v", n.Runtime)
+	}
+	for i := range summary.Pods {
+		pod := &summary.Pods[i]
+		besides["a pod's network"] = besides["a pod's network"] || pod.Network != nil
+		if only && (len(pod.VolumeStats) > 0 || pod.EphemeralStorage != nil || pod.ProcessStats != nil) {
+			t.Errorf("pod %s has volumes %+v, storage %+v and processes %+v", pod.PodRef.Name, pod.VolumeStats, pod.EphemeralStorage, pod.ProcessStats)
+		}
+		for j := range pod.Containers {
+			if c := &pod.Containers[j]; only && (c.Rootfs != nil || c.Logs != nil) {
+				t.Errorf("container %s of pod %s has rootfs %+v and logs %+v", c.Name, pod.PodRef.Name, c.Rootfs, c.Logs)
+			}
+		}
+	}
+	for what, there := range besides {
+		if there == only {
+			t.Errorf("%s is there: %t, want %t", what, there, !only)
 		}
 	}
 }

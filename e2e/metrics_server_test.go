@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nodevitals/nodevitals/e2e/cluster"
 	"github.com/nodevitals/nodevitals/e2e/workload"
@@ -91,16 +92,19 @@ type nodeList struct {
 	} `json:"items"`
 }
 
+// podSample is what metrics.k8s.io says of a pod.
+type podSample struct {
+	Metadata   metadata  `json:"metadata"`
+	Timestamp  time.Time `json:"timestamp"`
+	Window     string    `json:"window"`
+	Containers []struct {
+		Name  string `json:"name"`
+		Usage usage  `json:"usage"`
+	} `json:"containers"`
+}
+
 type podList struct {
-	Items []struct {
-		Metadata   metadata  `json:"metadata"`
-		Timestamp  time.Time `json:"timestamp"`
-		Window     string    `json:"window"`
-		Containers []struct {
-			Name  string `json:"name"`
-			Usage usage  `json:"usage"`
-		} `json:"containers"`
-	} `json:"items"`
+	Items []podSample `json:"items"`
 }
 
 func nodeMetrics(ctx context.Context) (list nodeList, err error) {
@@ -216,17 +220,36 @@ func testTop(t *testing.T) {
 	}
 }
 
-// testNewPod: metrics-server has a pod within two of its readings, which nodevitals must not spoil.
+// testNewPod: metrics-server has a pod within two of its readings, which nodevitals must not spoil. How long it took is by what the answers say of
+// the container's start and of the sample, and not by when this test looked.
 func testNewPod(t *testing.T) {
 	makePods(t, "young", 1, workload.Plain)
+	var first podSample
 	err := cluster.Await(t.Context(), metricsServerLimit, "the new pod in metrics.k8s.io", func(ctx context.Context) error {
-		got, err := podMetrics(ctx)
-		if err == nil && got["default/young-0/only"].bytes() == 0 {
-			err = fmt.Errorf("%d containers, and not that one", len(got))
+		// Until there is one, kubectl says that it is not found.
+		if err := raw(ctx, "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/young-0", &first); err != nil {
+			return err
 		}
-		return err
+		if len(first.Containers) != 1 || first.Containers[0].Usage.bytes() == 0 {
+			return fmt.Errorf("got %+v", first)
+		}
+		return nil
 	})
 	if err != nil {
-		t.Error(err)
+		t.Fatal(err)
+	}
+	pod, err := node.Client().CoreV1().Pods(meta.NamespaceDefault).Get(t.Context(), "young-0", meta.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pod.Status.ContainerStatuses) != 1 || pod.Status.ContainerStatuses[0].State.Running == nil {
+		t.Fatalf("its container does not run: %+v", pod.Status.ContainerStatuses)
+	}
+	started := pod.Status.ContainerStatuses[0].State.Running.StartedAt.Time
+	took := first.Timestamp.Sub(started)
+	t.Logf("the first sample is of %s after the container's start, over a window of %s", took, first.Window)
+	// Two resolutions of docs/integrations/metrics-server.yaml, the time that metrics-server gives one scrape, and a second of which the start is not told.
+	if limit := 2*15*time.Second + 10*time.Second + time.Second; took < 0 || took > limit {
+		t.Errorf("the first sample is of %s after the container's start at %s, want %s at most", took, started, limit)
 	}
 }

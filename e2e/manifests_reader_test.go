@@ -20,7 +20,7 @@ import (
 	"github.com/nodevitals/nodevitals/e2e/cluster"
 )
 
-// reader asks a deployed agent with the token of an account that has the right of the manifests' reader.
+// reader asks a deployed agent with the token of an account that has the right of the manifests' reader, and that to pods, which that one has not.
 type reader struct {
 	base, token string
 	tls         *tls.Config
@@ -39,6 +39,17 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: `+name+`, labels: {app.kubernetes.io/name: `+deployed+`}}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: nodevitals-reader}
+subjects: [{kind: ServiceAccount, name: `+name+`, namespace: `+deployed+`}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reader-of-pods, labels: {app.kubernetes.io/name: `+deployed+`}}
+rules: [{apiGroups: [""], resources: [nodes/pods], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reader-of-pods, labels: {app.kubernetes.io/name: `+deployed+`}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader-of-pods}
 subjects: [{kind: ServiceAccount, name: `+name+`, namespace: `+deployed+`}]
 `)
 	request, err := node.Client().CoreV1().ServiceAccounts(deployed).CreateToken(t.Context(), name, &authentication.TokenRequest{}, meta.CreateOptions{})
@@ -94,6 +105,26 @@ func (r *reader) await(t *testing.T, path string, wanted, unwanted []string) {
 			if found := regexp.MustCompile("(?m)" + expression).FindString(got.body); found != "" {
 				return fmt.Errorf("there is %s", found)
 			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitNone waits until the agent says that it does not serve a path. Until the right to it is known to be given, it says that this is missing.
+func (r *reader) awaitNone(t *testing.T, path string) {
+	t.Helper()
+	err := cluster.Await(t.Context(), 3*time.Minute, "status 404 of "+path, func(ctx context.Context) error {
+		got, err := r.get(ctx, path)
+		switch {
+		case err != nil:
+			return err
+		case got.status == http.StatusOK:
+			return cluster.Stop(fmt.Errorf("it is served: %.300s", got.body))
+		case got.status != http.StatusNotFound:
+			return fmt.Errorf("status %d: %.300s", got.status, got.body)
 		}
 		return nil
 	})

@@ -70,7 +70,7 @@ type deployment struct {
 	profile bool
 	// cadvisor, summary and own are what the answers have, and no… what they have not.
 	cadvisor, noCadvisor, summary, noSummary, own []string
-	// pods are what /pods has; nil: it is not served.
+	// pods are what /pods has; nil: it is not served, and who may ask for it is told so.
 	pods []string
 	// consumers read the agent as they would with this choice, each in a test of its name.
 	consumers map[string]consumer
@@ -97,7 +97,7 @@ func deployments() []deployment {
 			cadvisor: []string{podMemory, podNetwork, podFDs, podSockets}, summary: []string{ofVolume}, own: []string{apiIsSource},
 		},
 		{
-			name: "serve-pods.kustomize", prepare: readerOfPods,
+			name:     "serve-pods.kustomize",
 			cadvisor: []string{podMemory}, summary: []string{ofVolume}, own: []string{apiIsSource}, pods: []string{podOfAPI},
 		},
 		{
@@ -262,6 +262,8 @@ func (d *deployment) check(t *testing.T) {
 	r.await(t, "/metrics", d.own, nil)
 	if d.pods != nil {
 		r.await(t, "/pods", d.pods, nil)
+	} else {
+		r.awaitNone(t, "/pods")
 	}
 	stranger := *r
 	stranger.token = ""
@@ -288,23 +290,6 @@ func (d *deployment) check(t *testing.T) {
 	if restarts := current.Status.ContainerStatuses[0].RestartCount; restarts != 0 {
 		t.Errorf("it was restarted %d times", restarts)
 	}
-}
-
-// readerOfPods gives the reader the right to pods, which the manifests' reader has not.
-func readerOfPods(t *testing.T) {
-	t.Helper()
-	mustApply(t, `
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: reader-of-pods, labels: {app.kubernetes.io/name: `+deployed+`}}
-rules: [{apiGroups: [""], resources: [nodes/pods], verbs: [get]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: reader-of-pods, labels: {app.kubernetes.io/name: `+deployed+`}}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader-of-pods}
-subjects: [{kind: ServiceAccount, name: reader-of-the-test, namespace: `+deployed+`}]
-`)
 }
 
 // wantHealthInside asks for health as who is in the pod would: curl 127.0.0.1:10248/healthz. On the node's network the port is another.

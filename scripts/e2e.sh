@@ -7,6 +7,7 @@
 #
 # Of the last run, build/e2e/vm and build/e2e/host keep output.log, the tests' own words, and logs/NAME.log, a component's.
 # The first run builds Kubernetes, some fifteen minutes on two cores; the programs stay in ~/.cache/nodevitals/e2e.
+# The last line tells how many seconds the tests took in each place.
 # With CHECKS=FILE it leaves the results that are not a test's there, for test.sh to sum up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,9 +55,13 @@ settings() {
   printf 'export NODEVITALS_E2E_DEPLOY=%q/deploy\n' "$1"
 }
 
-# finish PLACE WHERE STATUS sums up what one run left.
+# How long the tests took, by place, for the last line: nothing fails by it.
+took=
+
+# finish PLACE WHERE STATUS START sums up what one run left, which began at that second.
 finish() {
   rm -rf "${out:?}/bin" "$out/programs"
+  [ "$3" = 3 ] || took+="${took:+, }$((SECONDS - $4))s $2"
   case $3 in
   0) result pass "e2e $2" "" ;;
   3) result skip "e2e $2" "$(tail -n 1 "$out/output.log" | sed 's/^vm.sh: //')" ;;
@@ -66,7 +71,7 @@ finish() {
 }
 
 in_machine() {
-  local status=0 there=$programs
+  local status=0 start there=$programs
   prepare vm
   # Programs run from the cache, unless the machine cannot see it: its /tmp and /run are its own.
   case $(realpath "$programs") in
@@ -86,14 +91,16 @@ in_machine() {
   # One machine at a time: each takes two processors for itself. The live tests may still be in theirs.
   exec 7>build/machine.lock
   flock -w 3600 7 || { result fail "e2e on cgroup v2 (emulated machine)" "another machine did not end: build/machine.lock is held"; return; }
+  start=$SECONDS
   VM_CGROUP=2 VM_MEM=${VM_MEM:-6G} VM_TIMEOUT=${VM_TIMEOUT:-1800} VM_OUT=$out scripts/vm.sh /vmout/run 2>&1 |
     tee "$out/output.log" || status=${PIPESTATUS[0]}
-  finish vm "on cgroup v2 (emulated machine)" "$status"
+  finish vm "on cgroup v2 (emulated machine)" "$status" "$start"
 }
 
 on_host() {
-  local status=0 reason
+  local status=0 start reason
   prepare host
+  start=$SECONDS
   (
     eval "$(settings "$out" "$programs")"
     cd e2e
@@ -106,11 +113,12 @@ on_host() {
     return
   fi
   ran_on_host=1
-  finish host "on this host" "$status"
+  finish host "on this host" "$status" "$start"
 }
 
 # The host first: what is the same on both versions of cgroups, and slow, then need not run in the machine as well.
 ran_on_host=0
 [ "${E2E_HOST:-}" = 0 ] || on_host
 [ "${E2E_VM:-}" = 0 ] || in_machine
+[ -z "$took" ] || echo "e2e: the tests took $took"
 [ -n "${CHECKS:-}" ] || exit "$failed"

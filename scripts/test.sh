@@ -56,6 +56,8 @@ e2e() {
   if ! scripts/e2e.sh >"$results/e2e.log" 2>&1; then
     printf 'fail\te2e\tcould not be set up: see build/test/e2e.log\n' >>"$CHECKS"
     tail -n 30 "$results/e2e.log"
+  else
+    grep '^e2e: the tests took' "$results/e2e.log" || true # none, where they ran nowhere
   fi
   local place
   for place in vm host; do

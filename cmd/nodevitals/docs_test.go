@@ -22,7 +22,7 @@ var othersFlags = map[string][]string{
 	"curl":     {"cacert"},
 	"heapster": {"source"},
 	"kubectl": {
-		"all-namespaces", "clusterrole", "containers", "field-selector", "force", "grace-period", "previous", "raw", "serviceaccount",
+		"all-namespaces", "as", "clusterrole", "containers", "field-selector", "force", "grace-period", "previous", "raw", "serviceaccount",
 	},
 	"helm": {"create-namespace", "namespace", "reuse-values", "set"},
 	"the API server and metrics-server": {
@@ -31,7 +31,11 @@ var othersFlags = map[string][]string{
 	},
 	"df":          {"inodes"},
 	"the kubelet": {"feature-gates"},
-	"skopeo":      {"all", "preserve-digests"},
+	"the controller manager": {
+		"horizontal-pod-autoscaler-cpu-initialization-period", "horizontal-pod-autoscaler-initial-readiness-delay",
+		"horizontal-pod-autoscaler-sync-period",
+	},
+	"skopeo": {"all", "preserve-digests"},
 }
 
 var flagLike = regexp.MustCompile("(?:^|[^A-Za-z0-9_-])--([a-z][a-z0-9_-]*[a-z0-9])")

@@ -3,7 +3,6 @@ package collector
 import (
 	"bytes"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -167,25 +166,15 @@ func (c *Collector) forgetGoneNetworks() {
 // openNamespace makes a reader for the network namespace of a process of a pod with one of its own. It returns false if the process is
 // gone, or still in the host's: a runtime puts a process into its cgroup before it puts it into its namespaces.
 func (c *Collector) openNamespace(known *podNetwork, pid int) bool {
-	of, err := os.Readlink(filepath.Join(c.options.HostRoot, "proc", strconv.Itoa(pid), "ns/net"))
-	if err != nil && !os.IsPermission(err) {
+	of, err := network.Namespace(c.options.HostRoot, pid)
+	if err != nil {
 		return false
 	}
-	if err == nil && of == c.hostNamespace() {
+	if host, err := network.Namespace(c.options.HostRoot, 1); err == nil && of == host {
 		return false
 	}
 	known.reader = network.NewReader(c.options.HostRoot, pid)
 	return true
-}
-
-// hostNamespace names the host's network namespace: that of its first process, or where the kernel keeps that from us (a process
-// with more capabilities than ours) and we are not in a container, our own.
-func (c *Collector) hostNamespace() string {
-	host, err := os.Readlink(filepath.Join(c.options.HostRoot, "proc/1/ns/net"))
-	if err != nil && c.options.HostRoot == "/" {
-		host, _ = os.Readlink("/proc/self/ns/net")
-	}
-	return host
 }
 
 // firstPIDs returns some processes of a cgroup, from the text of its cgroup.procs; none if it is empty or gone, or if its numbers would be

@@ -88,14 +88,10 @@ func (o *options) writesToOthers(capabilities) string {
 }
 
 func (o *options) looksIntoProcesses(capabilities) string {
-	var purposes []string
 	if o.disabled&snapshot.Process == 0 {
-		purposes = append(purposes, "sockets")
+		return "sockets"
 	}
-	if o.disabled&snapshot.Network == 0 && o.podSource != string(identity.None) {
-		purposes = append(purposes, "network namespaces of pods")
-	}
-	return strings.Join(purposes, ", ")
+	return ""
 }
 
 func (o *options) walksInKernel() string {

@@ -4,8 +4,10 @@ package network
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/nodevitals/nodevitals/collector/machine/hostfile"
 	"github.com/nodevitals/nodevitals/snapshot"
@@ -65,4 +67,23 @@ func (r *Reader) Close() {
 	if r.fallback != nil {
 		r.fallback.Close()
 	}
+}
+
+// Namespace returns a number that no other network namespace of the host has at the same time, for that of a process: the inode of its net/dev,
+// which the kernel makes anew for each. Everyone may ask it, where the link /proc/PID/ns/net takes CAP_SYS_PTRACE. Where an ordinary user cannot see
+// process 1 (mount option hidepid) and hostRoot is "/", the agent's own namespace stands in for it. It returns an error if the process is gone.
+func Namespace(hostRoot string, pid int) (uint64, error) {
+	proc := filepath.Join(hostRoot, "proc")
+	info, err := os.Stat(filepath.Join(proc, strconv.Itoa(pid), "net/dev"))
+	if err != nil && pid == 1 && hostRoot == "/" {
+		info, err = os.Stat(filepath.Join(proc, "net/dev"))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("tell the network namespace of process %d: %w", pid, err)
+	}
+	status, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, fmt.Errorf("tell the network namespace of process %d: no inode", pid)
+	}
+	return status.Ino, nil
 }

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -186,6 +189,43 @@ func TestOrdinaryUserReadsTheHost(t *testing.T) {
 		return
 	}
 	usertest.RunAs(t, usertest.Nobody)
+}
+
+// stranger names, for the run as another user, a process in a namespace of its own.
+const stranger = "NODEVITALS_TEST_STRANGER"
+
+// Whoever may not read the link /proc/PID/ns/net knows two network namespaces apart all the same.
+func TestNamespaceTakesNoRights(t *testing.T) {
+	if os.Geteuid() == 0 {
+		sleeper := exec.Command("sleep", "1000")
+		sleeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		if err := sleeper.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			_ = sleeper.Process.Kill()
+			_ = sleeper.Wait() // the signal that ended it
+		}()
+		t.Setenv(stranger, strconv.Itoa(sleeper.Process.Pid))
+		usertest.RunAs(t, usertest.Nobody)
+		return
+	}
+	pid, err := strconv.Atoi(os.Getenv(stranger))
+	if err != nil {
+		t.Skip("needs root to make a network namespace")
+	}
+	var numbers [3]uint64
+	for i, pid := range []int{1, os.Getpid(), pid} {
+		if numbers[i], err = Namespace("/", pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if numbers[0] != numbers[1] || numbers[0] == numbers[2] {
+		t.Errorf("process 1, this one and one in another namespace: got %d, want two that are the same and another", numbers)
+	}
+	if link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); err == nil {
+		t.Errorf("an ordinary user could read the link as well: %s", link)
+	}
 }
 
 func TestAppendAllocatesNothing(t *testing.T) {

@@ -96,8 +96,11 @@ func (s *Server) Run(ctx context.Context) error {
 	for i, endpoint := range s.endpoints {
 		connections := newConnections(s.limits.Connections, &s.refusals, s.log.With(zap.String("endpoint", endpoint.Name)))
 		servers[i] = &http.Server{
-			Handler:           wrap(s.log, s.limits, &s.refusals, endpoint.Handler),
-			ConnState:         connections.changed,
+			Handler:   wrap(s.log, s.limits, &s.refusals, endpoint.Handler),
+			ConnState: connections.changed,
+			// Else "OPTIONS *" is answered by net/http: to everyone, uncounted, with 200.
+			DisableGeneralOptionsHandler: true,
+
 			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: s.limits.Streams},
 			ReadHeaderTimeout: s.limits.ReadHeader,
 			ReadTimeout:       s.limits.Read,

@@ -36,13 +36,21 @@ func DefaultLimits() Limits {
 		Read:       30 * time.Second,
 		Write:      60 * time.Second,
 		Idle:       90 * time.Second,
-		Header:     64 << 10,
-		Body:       1 << 20,
+		// Ten times a token of a service account, which is the largest line that clients of a node send.
+		Header: 16 << 10,
+		Body:   1 << 20,
 		// A connection that is read slowly takes 11 kB of ours (go test ./answer -v -run Slow) and sendBuffer twice of the kernel's.
 		Connections: 512,
-		Streams:     32,
-		Drain:       20 * time.Second,
+		// Whoever wants more opens another connection. Strangers can have us hold a header and what an answer takes for each (TestStrangersHoldLittleMemory).
+		Streams: 4,
+		Drain:   20 * time.Second,
 	}
+}
+
+// http2 are the limits as HTTP/2 has them. By itself net/http would take frames and bodies of a megabyte each on every connection, and keep
+// both although nobody reads them. The form of a request for /stats/summary is smaller as a rule.
+func (l *Limits) http2() *http.HTTP2Config {
+	return &http.HTTP2Config{MaxConcurrentStreams: l.Streams, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerStream: 4 << 10}
 }
 
 // Endpoint is a listener and what answers on it.
@@ -101,7 +109,7 @@ func (s *Server) Run(ctx context.Context) error {
 			// Else "OPTIONS *" is answered by net/http: to everyone, uncounted, with 200.
 			DisableGeneralOptionsHandler: true,
 
-			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: s.limits.Streams},
+			HTTP2:             s.limits.http2(),
 			ReadHeaderTimeout: s.limits.ReadHeader,
 			ReadTimeout:       s.limits.Read,
 			WriteTimeout:      s.limits.Write,

@@ -176,6 +176,10 @@ func TestRefusalsNameWhoMayNotDoWhat(t *testing.T) {
 		{"no verb", "HEAD", "/metrics", sender{user: jane}, none, 403, "Forbidden (user=jane, verb=, resource=nodes, subresource(s)=[metrics])\n"},
 		{"unknown path", "GET", "/nothing", sender{user: jane}, none, 403, "Forbidden (user=jane, verb=get, resource=nodes, subresource(s)=[proxy])\n"},
 		{"unknown sender", "GET", "/nothing\n", unknown, none, 401, "Unauthorized (verb=get, path=/nothing%0A): no credentials\n"},
+		{
+			"unknown sender of a long path", "GET", "/" + strings.Repeat("ü", 200), unknown, none,
+			401, "Unauthorized (verb=get, path=/" + strings.Repeat("%C3%BC", 42) + "%C3…): no credentials\n",
+		},
 		{"flood", "GET", "/metrics", flood, none, 429, "Too Many Requests (verb=get, path=/metrics): too many from this address\n"},
 		{"API server away", "GET", "/stats/summary", sender{user: jane}, broken, 500, "Authorization error (user=jane, verb=get, resource=nodes, subresource=stats)\n"},
 		{"yes and no", "GET", "/stats/summary", sender{user: jane}, both, 500, "Authorization error (user=jane, verb=get, resource=nodes, subresource=stats)\n"},

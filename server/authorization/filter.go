@@ -74,8 +74,16 @@ func (f *filter) unknown(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	f.log.Debug("unauthorized", zap.String("reason", reason), zap.String("client", r.RemoteAddr), zap.NamedError("cause", errors.Unwrap(err)))
-	refuse(w, status, fmt.Sprintf("%s (verb=%s, path=%s): %s", http.StatusText(status), Verb(r.Method), r.URL.EscapedPath(), reason))
+	// A client that does not read its answer has us hold it, and a path may be as long as a header.
+	path := r.URL.EscapedPath()
+	if len(path) > longestPath {
+		path = path[:longestPath] + "…"
+	}
+	refuse(w, status, fmt.Sprintf("%s (verb=%s, path=%s): %s", http.StatusText(status), Verb(r.Method), path, reason))
 }
+
+// longestPath is how much of a path is told to a sender who is not known, in bytes. It is escaped, so that none of its characters has more than one.
+const longestPath = 256
 
 func refuse(w http.ResponseWriter, status int, text string) {
 	// What is refused now may be allowed next time.

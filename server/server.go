@@ -63,6 +63,8 @@ type Endpoint struct {
 	TLS *tls.Config
 	// Handler answers; usually a [Mux].
 	Handler http.Handler
+	// Last keeps the endpoint open until requests in flight on all others are finished, so that there is somewhere to ask [Server.Check].
+	Last bool
 }
 
 // Server serves several endpoints until it is told to stop. Its methods are safe for concurrent use.
@@ -97,7 +99,7 @@ func (s *Server) Check() Check {
 func (s *Server) Refused() []Refusals { return s.refusals.all() }
 
 // Run serves every endpoint until ctx ends, then stops taking connections, lets requests in flight finish within
-// Limits.Drain, and returns nil. An error means that an endpoint broke, or that the drain took too long and
+// Limits.Drain, on endpoints that are Last after all others, and returns nil. An error means that an endpoint broke, or that the drain took too long and
 // was cut. All listeners are closed when it returns.
 func (s *Server) Run(ctx context.Context) error {
 	servers := make([]*http.Server, len(s.endpoints))
@@ -140,21 +142,26 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(cause, s.drain(context.WithoutCancel(ctx), servers))
 }
 
-// drain stops all servers side by side, so that the deadline is one for all.
+// drain stops the servers side by side, and those that are to be last after them. The deadline is one for all.
 func (s *Server) drain(ctx context.Context, servers []*http.Server) error {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, s.limits.Drain)
 	defer cancel()
 	failures := make([]error, len(servers))
-	var group sync.WaitGroup
-	for i, server := range servers {
-		group.Go(func() {
-			if err := server.Shutdown(ctx); err != nil {
-				_ = server.Close() // cuts what is left; the drain's error is the one to tell
-				failures[i] = fmt.Errorf("drain %s: cut after %s: %w", s.endpoints[i].Name, s.limits.Drain, err)
+	for _, last := range []bool{false, true} {
+		var group sync.WaitGroup
+		for i, server := range servers {
+			if s.endpoints[i].Last != last {
+				continue
 			}
-		})
+			group.Go(func() {
+				if err := server.Shutdown(ctx); err != nil {
+					_ = server.Close() // cuts what is left; the drain's error is the one to tell
+					failures[i] = fmt.Errorf("drain %s: cut after %s: %w", s.endpoints[i].Name, s.limits.Drain, err)
+				}
+			})
+		}
+		group.Wait()
 	}
-	group.Wait()
 	return errors.Join(failures...)
 }

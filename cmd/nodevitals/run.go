@@ -163,6 +163,6 @@ func (l listeners) endpoints(serving *server.Server, a *agent, secure *secureSer
 		serving.Add(server.Endpoint{Name: "read-only socket", Listener: l.socket, Handler: mux})
 	}
 	if l.healthz != nil {
-		serving.Add(server.Endpoint{Name: "healthz", Listener: l.healthz, Handler: server.NewMux(server.Index{}, a.probes())})
+		serving.Add(server.Endpoint{Name: "healthz", Listener: l.healthz, Handler: server.NewMux(server.Index{}, a.probes()), Last: true})
 	}
 }

@@ -129,33 +129,51 @@ func (c *Collector) Answers(part string) error {
 	return fmt.Errorf("when last asked, %s ago: %w", time.Since(silent.at).Round(time.Second), silent.err)
 }
 
-// waited notes what became of waiting for somebody, and reports a failure.
+// waited notes what became of waiting for somebody. It logs a failure that is new: another one than the last time, or one after an answer. How
+// many of them the log has is up to its own limit.
 func (c *Collector) waited(part string, err error) {
 	c.mutex.Lock()
-	// What this user may not ask is said once, and is nobody's silence.
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
+	defer c.mutex.Unlock()
+	before, failed := c.silent[part]
+	delete(c.silent, part)
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrPermission):
+		// What this user may not ask is nobody's silence.
+		c.reportForbidden(part, err)
+	default:
 		c.silent[part] = silence{err, time.Now()}
-	} else {
-		delete(c.silent, part)
-	}
-	c.mutex.Unlock()
-	if err != nil {
-		c.report(part, err)
+		c.countError(part, incomplete)
+		if !failed || before.err.Error() != err.Error() {
+			c.log.Warn(unreadable, zap.String("part", part), zap.Error(err))
+		}
 	}
 }
 
-// report counts the failure of a part, and logs it the first time.
+const (
+	// incomplete is the reason in an ErrorKey for all but what is not permitted.
+	incomplete = "incomplete"
+	// unreadable is what the log says of a part that failed.
+	unreadable = "part of the node could not be read; its values are absent and the rest is served"
+)
+
+// report counts the failure of a part that waits for nobody, and logs it the first time.
 func (c *Collector) report(part string, err error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	// What a user may not read stays so, and is said once; its text counts cgroups and so differs from pass to pass.
-	reason := "incomplete"
 	if errors.Is(err, fs.ErrPermission) {
-		reason = NotPermitted
+		c.reportForbidden(part, err)
+		return
 	}
-	c.countError(part, reason)
-	c.reportOnce(true, part+" "+reason, "part of the node could not be read; its values are absent and the rest is served",
-		zap.String("part", part), zap.Error(err))
+	c.countError(part, incomplete)
+	c.reportOnce(true, part+" "+incomplete, unreadable, zap.String("part", part), zap.Error(err))
+}
+
+// reportForbidden counts what this user may not read. It stays so, and is said once: its text counts cgroups and so differs from pass to pass.
+// The mutex is held.
+func (c *Collector) reportForbidden(part string, err error) {
+	c.countError(part, NotPermitted)
+	c.reportOnce(true, part+" "+NotPermitted, unreadable, zap.String("part", part), zap.Error(err))
 }
 
 func (c *Collector) countError(part, reason string) {
@@ -165,7 +183,7 @@ func (c *Collector) countError(part, reason string) {
 // reportedMost bounds what is remembered of messages; what comes after is counted and not logged.
 const reportedMost = 256
 
-// reportOnce logs what an operator should know a single time in the life of the process.
+// reportOnce logs what an operator should know and does not pass a single time in the life of the process.
 func (c *Collector) reportOnce(when bool, key, message string, fields ...zap.Field) {
 	if !when || c.reported[key] || len(c.reported) >= reportedMost {
 		return

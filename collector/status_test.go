@@ -3,9 +3,13 @@ package collector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // What is late makes the collector unhealthy; only what is hung is a reason to restart it.
@@ -60,6 +64,39 @@ func TestSilenceTellsItsAge(t *testing.T) {
 	c.waited(VolumesPart, nil)
 	if err := c.Answers(VolumesPart); err != nil {
 		t.Errorf("got %v after an answer", err)
+	}
+}
+
+// Who does not answer is told of again once it did, or once it is another; not as long as all is as it was.
+func TestEachNewSilenceIsLogged(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	c := newTest(t, func(o *Options) { o.Log = zap.New(core) })
+	// What else there is to say of this host, as much as is remembered.
+	for i := range reportedMost {
+		c.reportOnce(true, fmt.Sprint(i), "something else")
+	}
+	logs.TakeAll()
+	a, b := errors.New("/a: filesystem does not answer"), errors.New("/b: filesystem does not answer")
+	for _, step := range []struct {
+		what   string
+		err    error
+		logged int
+	}{
+		{"the first", a, 1},
+		{"the same", errors.New(a.Error()), 0},
+		{"still the same", a, 0},
+		{"another", b, 1},
+		{"an answer", nil, 0},
+		{"the same after an answer", b, 1},
+	} {
+		c.waited(VolumesPart, step.err)
+		lines := logs.TakeAll()
+		if len(lines) != step.logged || len(lines) == 1 && (lines[0].ContextMap()["error"] != step.err.Error() || lines[0].ContextMap()["part"] != VolumesPart) {
+			t.Errorf("%s: logged %v, want %d lines", step.what, lines, step.logged)
+		}
+	}
+	if got := c.Status().Errors[ErrorKey{VolumesPart, "incomplete"}]; got != 5 {
+		t.Errorf("counted %d failures, want each of 5", got)
 	}
 }
 

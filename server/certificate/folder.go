@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Files of a folder.
@@ -85,11 +86,21 @@ func (s *SelfSigned) store(pair *tls.Certificate) error {
 		for _, block := range file.blocks {
 			_ = pem.Encode(&text, &pem.Block{Type: file.kind, Bytes: block}) // a buffer takes everything
 		}
-		if err := replace(filepath.Join(s.options.Folder, file.name), text.Bytes(), file.mode); err != nil {
-			return err
+		path := filepath.Join(s.options.Folder, file.name)
+		if err := replace(path, text.Bytes(), file.mode); err != nil {
+			return fmt.Errorf("keep %s: %w", path, plainReason(err))
 		}
 	}
 	return nil
+}
+
+// plainReason strips the operation and the path that errors of files have: the path is one that was made up, another each time, and trouble that
+// lasts is to have one text.
+func plainReason(err error) error {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return number
+	}
+	return err
 }
 
 // replace puts a whole new file in another's place.

@@ -56,8 +56,10 @@ type SelfSigned struct {
 
 	authority *signer
 	current   atomic.Pointer[tls.Certificate]
-	looked    time.Time
-	trouble   string
+	// unsaved: what is in use is not in the folder.
+	unsaved bool
+	looked  time.Time
+	trouble string
 }
 
 // signer is a certificate with its key.
@@ -117,7 +119,7 @@ func (s *SelfSigned) Check() {
 	}
 }
 
-// renew makes what is missing or outdated. It uses what it made even if that could not be kept.
+// renew makes what is missing or outdated. It uses what it made even if that could not be kept, and then tries to keep it each time.
 func (s *SelfSigned) renew() error {
 	s.looked = s.now()
 	hosts, addresses, err := s.options.Names()
@@ -139,10 +141,15 @@ func (s *SelfSigned) renew() error {
 		made = true
 	}
 	s.current.Store(pair)
-	if !made || s.options.Folder == "" {
+	s.unsaved = s.unsaved || made
+	if !s.unsaved || s.options.Folder == "" {
 		return nil
 	}
-	return s.store(pair)
+	if err := s.store(pair); err != nil {
+		return err
+	}
+	s.unsaved = false
+	return nil
 }
 
 // lasts tells whether a certificate is valid now, and will be for so long.

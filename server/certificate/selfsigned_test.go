@@ -212,6 +212,34 @@ func TestSelfSignedLastsInAFolder(t *testing.T) {
 	}
 }
 
+// What could not be kept when it was made is kept once the folder is there again, or the next start would have an authority that clients do not know.
+func TestSelfSignedIsKeptLater(t *testing.T) {
+	n := newNode()
+	log, logs := logger()
+	folder := filepath.Join(t.TempDir(), "made")
+	s := n.selfSigned(t, folder, log)
+	if err := os.Rename(folder, folder+".away"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, folder, nil)
+	n.later(s, authorityLife)
+	n.later(s, lookPeriod)
+	if got := logs.FilterLevelExact(zap.WarnLevel).Len(); got != 1 {
+		t.Errorf("warned %d times while the folder was away, want once: %v", got, logs.All())
+	}
+	if err := errors.Join(os.Remove(folder), os.Rename(folder+".away", folder)); err != nil {
+		t.Fatal(err)
+	}
+	n.later(s, lookPeriod)
+	if err := verify(s, poolOf(t, filepath.Join(folder, "ca.crt")), n.now, "node-1"); err != nil {
+		t.Errorf("who knows the authority in the folder does not believe the certificate in use: %v", err)
+	}
+	again := n.selfSigned(t, folder, log)
+	if Fingerprint(again.Certificate().Leaf) != Fingerprint(s.Certificate().Leaf) {
+		t.Error("the next start has another certificate")
+	}
+}
+
 func TestSelfSignedMendsItsFolder(t *testing.T) {
 	n := newNode()
 	other := t.TempDir()

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/nodevitals/nodevitals/logging"
 )
 
 // apiName is the name of the API server in SourceState.
@@ -172,6 +174,7 @@ func (a *APIServer) failed(ctx context.Context, what string, err error) {
 		// We are ending; that tells nothing of the API server.
 		return
 	}
+	err = logging.WithoutBody(err)
 	if a.index.lost(apiName, fmt.Errorf("%s pods of node %s: %w", what, a.nodeName, err)) {
 		a.log.Warn("the API server gives no pods; the last known names stay, and it is asked again",
 			zap.String("request", what), zap.String("node", a.nodeName), zap.Error(err))

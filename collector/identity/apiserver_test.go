@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -182,6 +184,41 @@ func TestAPIServerErrors(t *testing.T) {
 			server.troubled(nil)
 			connected(t, x, apiName, true)
 		})
+	}
+}
+
+// The log has nothing of an answer that is not the API server's own, of pods or of claims, and neither has what health tells.
+func TestForeignAnswersAreNotLogged(t *testing.T) {
+	for _, code := range []int{http.StatusInternalServerError, http.StatusForbidden} {
+		for _, part := range []string{"/pods", "/persistentvolumeclaims/"} {
+			t.Run(fmt.Sprint(code, part), func(t *testing.T) {
+				server := newFakeAPI(t)
+				server.troubled(func(w http.ResponseWriter, r *http.Request) bool {
+					if !strings.Contains(r.URL.Path, part) {
+						return false
+					}
+					http.Error(w, "page of a proxy", code)
+					return true
+				})
+				server.set(withClaims(podOf("web"), "data", "more"))
+				server.start()
+				core, logs := observer.New(zap.DebugLevel)
+				x := NewIndex()
+				a, err := NewAPIServer(server.config(), "lab-node", x, zap.New(core))
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.patience, a.claimPatience, a.backoff.Duration = patient, patient, time.Hour
+				runUntilTheEnd(t, a.Run)
+				eventually(t, "the refusal is logged", func() bool { return logs.FilterLevelExact(zap.WarnLevel).Len() > 0 })
+				if got := fmt.Sprint(logs.FilterLevelExact(zap.WarnLevel).All()[0].ContextMap()["error"]); !strings.HasSuffix(got, fmt.Sprintf("status %d", code)) {
+					t.Errorf("logged %q, want the status %d", got, code)
+				}
+				if text := fmt.Sprint(logs.All(), stateOf(x, apiName)); strings.Contains(text, "proxy") {
+					t.Errorf("the body of another's answer is told: %s", text)
+				}
+			})
+		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/nodevitals/nodevitals/logging"
 )
 
 // claims are the PersistentVolumes that this node's claims are bound to, by the claim's namespace and name. A pod's folder has a
@@ -96,7 +98,7 @@ func (a *APIServer) bindClaim(ctx context.Context, claim podName) error {
 	var got corev1.PersistentVolumeClaim
 	err := a.client.Get().Namespace(claim.namespace).Resource("persistentvolumeclaims").Name(claim.name).Do(ctx).Into(&got)
 	if err != nil {
-		return fmt.Errorf("get claim %s/%s: %w", claim.namespace, claim.name, err)
+		return fmt.Errorf("get claim %s/%s: %w", claim.namespace, claim.name, logging.WithoutBody(err))
 	}
 	if got.Spec.VolumeName != "" {
 		a.index.bind(claim, got.Spec.VolumeName)

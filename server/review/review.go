@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+
+	"github.com/nodevitals/nodevitals/logging"
 )
 
 // Client asks one API server. Its methods are safe for concurrent use.
@@ -68,7 +70,7 @@ func NewClient(config *rest.Config) (*Client, error) {
 }
 
 // Token asks whose a token is. That it is nobody's is no error; it is one that the API server did not say. No error has the token in
-// its text, whatever the API server answered.
+// its text, whatever the API server answered, or the body of an answer that was not the API server's.
 func (c *Client) Token(ctx context.Context, spec authentication.TokenReviewSpec) (authentication.TokenReviewStatus, error) {
 	answer := authentication.TokenReview{}
 	err := c.create(ctx, c.tokens, "tokenreviews", &authentication.TokenReview{Spec: spec}, &answer)
@@ -105,9 +107,9 @@ func (c *Client) create(ctx context.Context, client rest.Interface, resource str
 	})
 	// The last answer says more than that there were no more tries.
 	if err != nil && last != nil {
-		return last
+		err = last
 	}
-	return err
+	return logging.WithoutBody(err)
 }
 
 // passing tells whether an error may be over soon: a connection that breaks, a server that starts. What the server refuses, it will

@@ -2,6 +2,7 @@ package review
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -183,5 +184,19 @@ func TestNoErrorHasTheToken(t *testing.T) {
 				t.Errorf("the token is in %v", err)
 			}
 		})
+	}
+}
+
+// What a proxy in between answers is none of the API server's reasons, and may quote what was sent.
+func TestNoErrorHasABodyOfAnotherKind(t *testing.T) {
+	for _, code := range []int{http.StatusForbidden, http.StatusInternalServerError} {
+		c := newClient(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "page of a proxy", code) })
+		_, tokenErr := c.Token(t.Context(), authentication.TokenReviewSpec{Token: secret})
+		_, accessErr := c.Access(t.Context(), authorization.SubjectAccessReviewSpec{User: "jane"})
+		for _, err := range []error{tokenErr, accessErr} {
+			if err == nil || strings.Contains(err.Error(), "proxy") || !strings.HasSuffix(err.Error(), fmt.Sprintf(": status %d", code)) {
+				t.Errorf("got %v, want the status %d and nothing of the body", err, code)
+			}
+		}
 	}
 }

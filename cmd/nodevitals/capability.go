@@ -29,9 +29,18 @@ func heldCapabilities() (capabilities, error) {
 	return capabilities(data[0].Permitted) | capabilities(data[1].Permitted)<<32, nil
 }
 
-// keepOnly takes all capabilities but these from every thread, and from what it might ever start, and sets no_new_privs. Capabilities belong
-// to threads: to set them on one alone would leave the others as they were. Its error is of a kernel, a filter or a build that does not allow it.
+// keepOnly takes all capabilities but these from every thread, and from what it might ever start, and sets no_new_privs, which takes no right and
+// so is done whatever became of the rest. Its error is of a kernel, a filter or a build that does not allow it.
 func keepOnly(keep capabilities) error {
+	err := dropAllBut(keep)
+	if errors.Is(err, errCgo) {
+		return err // the rest would fail for the same reason
+	}
+	return errors.Join(err, everyThread("set no_new_privs", unix.PR_SET_NO_NEW_PRIVS, 1))
+}
+
+// dropAllBut takes capabilities from every thread. They belong to threads: to set them on one alone would leave the others as they were.
+func dropAllBut(keep capabilities) error {
 	// The bounding set first: to narrow it takes a capability (CAP_SETPCAP) that is about to go. Without that it stays, and no_new_privs keeps
 	// it from giving anything.
 	for number := range uint(64) {
@@ -55,7 +64,7 @@ func keepOnly(keep capabilities) error {
 	if errno != 0 {
 		return reasonOf("capset", errno)
 	}
-	return everyThread("set no_new_privs", unix.PR_SET_NO_NEW_PRIVS, 1)
+	return nil
 }
 
 // everyThread makes a call of prctl on every thread.
@@ -66,9 +75,11 @@ func everyThread(what string, option, argument uintptr) error {
 	return nil
 }
 
+var errCgo = errors.New("this program was built with cgo, whose threads Go does not know: build it with CGO_ENABLED=0")
+
 func reasonOf(what string, errno syscall.Errno) error {
 	if errno == unix.ENOTSUP {
-		return errors.New("this program was built with cgo, whose threads Go does not know: build it with CGO_ENABLED=0")
+		return errCgo
 	}
 	return fmt.Errorf("%s: %w", what, errno)
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"io"
 	stdlog "log"
 	"strings"
+	"syscall"
 
 	"go.uber.org/zap"
 )
@@ -24,9 +26,19 @@ func (w errorWriter) Write(line []byte) (int, error) {
 	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
 		client, reason, _ := strings.Cut(rest, ": ")
 		w.refusals.count(refusedHandshake)
-		w.log.Info("TLS handshake failed", zap.String("client", client), zap.String("reason", reason))
+		level := zap.InfoLevel
+		if leftEarly(reason) {
+			level = zap.DebugLevel
+		}
+		w.log.Log(level, "TLS handshake failed", zap.String("client", client), zap.String("reason", reason))
 		return len(line), nil
 	}
 	w.log.Warn("the HTTP server met trouble", zap.String("trouble", text))
 	return len(line), nil
+}
+
+// leftEarly tells of a client that hung up without a word of TLS about why, as load balancers do that ask whether a port is open. There is
+// nothing to act on, and every few seconds one would hold back the line of a client that lacks the authority.
+func leftEarly(reason string) bool {
+	return reason == io.EOF.Error() || strings.HasSuffix(reason, syscall.ECONNRESET.Error())
 }

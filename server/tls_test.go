@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 )
 
@@ -118,5 +119,36 @@ func TestGarbageOnATLSPort(t *testing.T) {
 	answer.Body.Close()
 	if got := receive(t, reached, "a request"); got != "/good" {
 		t.Errorf("garbage reached a handler as %s", got)
+	}
+}
+
+// Who asks with TCP alone whether the port is open is counted, and takes no line of those who fail at TLS.
+func TestProbesOfATLSPort(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	address, _, server := startTLS(t, zap.New(core), http.NotFoundHandler())
+	for i, end := range []func(*net.TCPConn){
+		func(*net.TCPConn) {},
+		func(conn *net.TCPConn) { _ = conn.SetLinger(0) }, // it resets the connection
+		func(conn *net.TCPConn) {
+			_, _ = conn.Write([]byte("garbage\r\n\r\n"))
+			_, _ = io.ReadAll(conn)
+		},
+	} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		end(conn.(*net.TCPConn))
+		conn.Close()
+		await(t, "the handshake to be logged", func() bool { return logs.Len() == i+1 })
+	}
+	if got := refused(server, refusedHandshake); got != 3 {
+		t.Errorf("counted %d broken handshakes, want 3", got)
+	}
+	for i, want := range []zapcore.Level{zap.DebugLevel, zap.DebugLevel, zap.InfoLevel} {
+		if line := logs.All()[i]; line.Level != want || line.Message != "TLS handshake failed" {
+			t.Errorf("line %d is %s %q %v, want level %s", i, line.Level, line.Message, line.ContextMap(), want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package authorization
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -191,6 +192,25 @@ func TestRefusalsNameWhoMayNotDoWhat(t *testing.T) {
 				t.Errorf("got %d %q, reached %t; want %d %q", status, body, reached, one.status, one.body)
 			}
 		})
+	}
+}
+
+// Whose right is missing, and which, is told where an operator sees it, in the words of the answer but for "Forbidden": log lines with that word
+// are of what the agent itself may not do. Who is not known can fill no log.
+func TestLackOfARightIsLogged(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	may := New(Options{Access: grants()})
+	for _, who := range []Authenticator{sender{user: jane}, sender{err: &authentication.Refused{Reason: "no credentials"}}} {
+		Filter(zap.New(core), who, may, http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	}
+	if logs.Len() != 1 {
+		t.Fatalf("logged %v, want one line", logs.All())
+	}
+	line := logs.All()[0]
+	fields := line.ContextMap()
+	if fields["user"] != "jane" || fields["verb"] != "get" || fields["resource"] != "nodes" || fmt.Sprint(fields["subresources"]) != "[healthz proxy]" ||
+		line.Level != zap.InfoLevel || strings.Contains(strings.ToLower(line.Message), "forbidden") {
+		t.Errorf("logged %s %q %v", line.Level, line.Message, fields)
 	}
 }
 

@@ -54,8 +54,9 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	f.log.Debug("forbidden", zap.String("user", user.Name), zap.String("verb", verb), zap.Strings("subresources", tried),
-		zap.String("client", r.RemoteAddr))
+	// Only who is known comes this far, and to grant the right, or to stop the one who asks, takes somebody who reads of it.
+	f.log.Info("a user lacks the right to what it asked for; grant it one of these subresources if it is to have that", zap.String("user", user.Name),
+		zap.String("verb", verb), zap.String("resource", "nodes"), zap.Strings("subresources", tried), zap.String("client", r.RemoteAddr))
 	refuse(w, http.StatusForbidden,
 		fmt.Sprintf("Forbidden (user=%s, verb=%s, resource=nodes, subresource(s)=%v)", user.Name, verb, tried))
 }

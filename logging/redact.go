@@ -37,6 +37,9 @@ var secrets = []struct {
 // secretKey is a key of JSON whose values are secrets.
 var secretKey = regexp.MustCompile(`(?i)(?:token|password|secret|api_?key|authorization)$`)
 
+// Redact returns a text as a line of the log would have it: without secrets. It is for what is told past the log.
+func Redact(text string) string { return string(redact([]byte(text))) }
+
 // redact returns a text without secrets; the same bytes if there were none.
 func redact(text []byte) []byte {
 	for _, secret := range secrets {

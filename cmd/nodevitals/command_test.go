@@ -166,3 +166,22 @@ func TestVerifyKnowsTheCgroupsOfTheHost(t *testing.T) {
 		t.Errorf("verify does not say what it compared:\n%s", got.stdout)
 	}
 }
+
+// The line that tells why there is no agent is kept with the log, and so has no more secrets than that.
+func TestMistakesHaveNoSecrets(t *testing.T) {
+	folder := t.TempDir()
+	kubeconfig := filepath.Join(folder, "kubeconfig")
+	writeFile(t, kubeconfig, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+current-context: test
+clusters: [{name: test, cluster: {server: "https://127.0.0.1:1", proxy-url: "gopher://jane:s3cret@proxy"}}]
+users: [{name: test, user: {token: x}}]
+contexts: [{name: test, context: {cluster: test, user: test}}]
+`))
+	for _, argument := range []string{"--kubeconfig=" + kubeconfig, "--pod-source=https://jane:s3cret@node/", "--bind-address=?token=s3cret"} {
+		got := command(t, argument, "--read-only-port=0", "--healthz-port=0")
+		if got.status == 0 || strings.Contains(got.stderr, "s3cret") || !strings.Contains(got.stderr, "[redacted]") {
+			t.Errorf("%s: status %d, stderr %q", argument, got.status, got.stderr)
+		}
+	}
+}

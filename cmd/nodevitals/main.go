@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/nodevitals/nodevitals/logging"
 )
 
 // Exit statuses besides 0.
@@ -29,7 +31,8 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, "nodevitals:", strings.Join(strings.Fields(err.Error()), " "))
+	// It ends up where the log does, and may quote a kubeconfig or an address.
+	fmt.Fprintln(stderr, "nodevitals:", logging.Redact(strings.Join(strings.Fields(err.Error()), " ")))
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}

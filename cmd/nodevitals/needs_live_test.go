@@ -39,6 +39,7 @@ type need struct {
 var numbers = map[string]uintptr{
 	"CAP_DAC_READ_SEARCH": unix.CAP_DAC_READ_SEARCH, "CAP_SYS_PTRACE": unix.CAP_SYS_PTRACE, "CAP_BPF": unix.CAP_BPF,
 	"CAP_PERFMON": unix.CAP_PERFMON, "CAP_SYSLOG": unix.CAP_SYSLOG, "CAP_NET_BIND_SERVICE": unix.CAP_NET_BIND_SERVICE,
+	"CAP_DAC_OVERRIDE": unix.CAP_DAC_OVERRIDE,
 }
 
 // seen is what one agent showed.
@@ -55,7 +56,8 @@ func cadvisorHas(expression string) func(*seen) bool {
 
 func cameUp(s *seen) bool { return !s.ended }
 
-// needs are the rows. id is a cgroup with a process of root and one of another user, key a file of root's alone with the certificate to serve.
+// needs are the rows. id is a cgroup with a process of root and one of another user, key a file of root's alone with the certificate to serve, in a
+// folder that root alone may change.
 func needs(id, ca, key string, port int) []need {
 	of := func(family string) string { return `^` + family + `\{[^}]*id="` + id + `"[^}]*\} ` }
 	reads, links := []string{"CAP_DAC_READ_SEARCH"}, []string{"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE"}
@@ -97,6 +99,14 @@ func needs(id, ca, key string, port int) []need {
 		{
 			figures: "a certificate's key that another user owns", capabilities: reads,
 			arguments: append(slices.Clone(secure), "--tls-cert-file="+key, "--tls-private-key-file="+key), there: cameUp,
+		},
+		{
+			figures: "a socket in a folder that another user owns", capabilities: []string{"CAP_DAC_OVERRIDE"},
+			arguments: []string{"--read-only-socket=" + filepath.Join(filepath.Dir(key), "socket")}, there: cameUp,
+		},
+		{
+			figures: "a certificate kept in a folder that another user owns", capabilities: []string{"CAP_DAC_OVERRIDE"},
+			arguments: append(slices.Clone(secure), "--tls-cert-dir="+filepath.Join(filepath.Dir(key), "made")), there: cameUp,
 		},
 		{
 			figures: "a port below 1024", capabilities: []string{"CAP_NET_BIND_SERVICE"}, there: cameUp,

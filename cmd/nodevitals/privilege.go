@@ -25,7 +25,7 @@ type right struct {
 
 // rights are all that an agent may need once its ports are bound, its files are read and its program is in the kernel. What it needs
 // before that alone (CAP_NET_BIND_SERVICE, CAP_PERFMON, CAP_SYSLOG) is not among them. docs/operations.md says which figures want which, and
-// TestWhatEachGroupNeeds holds it to that.
+// TestWhatEachGroupNeeds holds it to that, but for CAP_SYS_ADMIN, which is measured nowhere: by the kernel's documentation it stands for CAP_BPF.
 var rights = []right{
 	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, (*options).readsOfOthers},
 	{"CAP_DAC_OVERRIDE", unix.CAP_DAC_OVERRIDE, (*options).writesToOthers},

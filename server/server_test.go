@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -142,50 +141,6 @@ func TestBrokenListenerEndsTheServer(t *testing.T) {
 	err = receive(t, done, "the server to give up")
 	if !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), "serve read-only on 127.0.0.1:") {
 		t.Errorf("got %v, want an error that names the endpoint", err)
-	}
-}
-
-func TestSlowHeaderIsCut(t *testing.T) {
-	limits := DefaultLimits()
-	limits.ReadHeader = 100 * time.Millisecond
-	r := start(t, zap.NewNop(), limits, fixed("text/plain", "ok"))
-	connection, err := net.Dial("tcp", r.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connection.Close()
-	if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: slow\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := connection.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	// The header never ends, so the only thing that can end this read early is the server hanging up.
-	if _, err := bufio.NewReader(connection).ReadString('\n'); err == nil || errors.Is(err, syscall.EAGAIN) || isTimeout(err) {
-		t.Errorf("half a header: got %v, want the connection closed by the server", err)
-	}
-}
-
-func isTimeout(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) && network.Timeout()
-}
-
-func TestLargeBodyIsCut(t *testing.T) {
-	limits := DefaultLimits()
-	limits.Body = 16
-	r := start(t, zap.NewNop(), limits, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if _, err := io.ReadAll(request.Body); err != nil {
-			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
-		}
-	}))
-	answer, err := http.Post("http://"+r.address+"/", "text/plain", strings.NewReader(strings.Repeat("x", 17)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusRequestEntityTooLarge {
-		t.Errorf("body of 17 bytes under a limit of 16: got status %d, want 413", answer.StatusCode)
 	}
 }
 

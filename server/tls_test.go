@@ -23,6 +23,11 @@ import (
 // startTLS serves handler with TLS, and returns the address, a client that knows the certificate, and the server.
 func startTLS(t *testing.T, log *zap.Logger, handler http.Handler) (address string, client *http.Client, server *Server) {
 	t.Helper()
+	return startTLSLimited(t, log, patientLimits(), handler)
+}
+
+func startTLSLimited(t *testing.T, log *zap.Logger, limits Limits, handler http.Handler) (address string, client *http.Client, server *Server) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +50,7 @@ func startTLS(t *testing.T, log *zap.Logger, handler http.Handler) (address stri
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := New(log, patientLimits())
+	s := New(log, limits)
 	s.Add(Endpoint{Name: "secure", Listener: listener, Handler: handler, TLS: &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		Certificates: []tls.Certificate{{Certificate: [][]byte{text}, PrivateKey: key}},

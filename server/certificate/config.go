@@ -78,6 +78,16 @@ func NewConfig(options Options) (*tls.Config, error) {
 		return config, nil
 	}
 	config.ClientAuth = tls.RequestClientCert
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		size := 0
+		for _, one := range state.PeerCertificates {
+			size += len(one.Raw)
+		}
+		if size > largestChain {
+			return fmt.Errorf("a client's certificates have %d bytes, and may have %d", size, largestChain)
+		}
+		return nil
+	}
 	plain := config.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		// Their names tell a client which of its certificates to show.
@@ -87,6 +97,10 @@ func NewConfig(options Options) (*tls.Config, error) {
 	}
 	return config, nil
 }
+
+// largestChain is what a client's certificates may have in all, in bytes. They are kept for as long as its connection, before anybody looks at who
+// signed them, and TLS itself takes 256 KiB.
+const largestChain = 16 << 10
 
 func suites(names []string) ([]uint16, error) {
 	var ids []uint16

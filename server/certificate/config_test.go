@@ -120,3 +120,27 @@ func TestClientCertificatesAreAskedFor(t *testing.T) {
 		t.Errorf("one authority: asked by %d, shown %d, want 1 and 1", asked, shown)
 	}
 }
+
+// Strangers, too, are asked for certificates, and must not have us hold many.
+func TestLargeClientCertificatesAreRefused(t *testing.T) {
+	text, key := pair(t, "client", time.Now().Add(time.Hour))
+	certificate, err := tls.X509KeyPair(text, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, roots := serving(t, Options{ClientCAs: x509.NewCertPool})
+	client := &tls.Config{RootCAs: roots, ServerName: "localhost", GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return &certificate, nil
+	}}
+	one := certificate.Certificate[0]
+	for len(certificate.Certificate) < largestChain/len(one) {
+		certificate.Certificate = append(certificate.Certificate, one)
+	}
+	if _, err := handshake(t, config, client); err != nil {
+		t.Errorf("%d certificates of %d bytes: %v", len(certificate.Certificate), len(one), err)
+	}
+	certificate.Certificate = append(certificate.Certificate, one)
+	if _, err := handshake(t, config, client); err == nil {
+		t.Errorf("%d certificates of %d bytes were taken", len(certificate.Certificate), len(one))
+	}
+}

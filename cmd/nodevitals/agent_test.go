@@ -21,6 +21,7 @@ var endpoints = []struct{ path, kind, has string }{
 }
 
 func TestAgentServesEveryRoute(t *testing.T) {
+	withRaceDetector(t)
 	a := startAgent(t, 0)
 	for _, e := range endpoints {
 		answer, body := get(t, a.readOnly+e.path, nil)

@@ -39,6 +39,7 @@ func awaitMetric(t *testing.T, a *running, series string, want int) {
 
 // 200 scrapes at once take one pass, and render and compress one body.
 func TestManyScrapesAtOnce(t *testing.T) {
+	withRaceDetector(t)
 	const scrapes = 200
 	// One sample answers for as long as the test may take.
 	a := startAgent(t, 0, "--max-age=1h", "--tick=0")

@@ -108,6 +108,7 @@ func startAs(t *testing.T, who *syscall.SysProcAttr, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.command.Process.Kill() // gone already, unless the test failed
 		<-p.exited
+		p.noRace(t)
 	})
 	return p
 }

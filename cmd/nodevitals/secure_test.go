@@ -62,6 +62,7 @@ func TestSecurePortLetsInWhoIsKnown(t *testing.T) {
 }
 
 func TestCertificatesAreReloadedWhileServing(t *testing.T) {
+	withRaceDetector(t)
 	folder, first, second := t.TempDir(), newAuthority(t), newAuthority(t)
 	clients, serving, bundle := filepath.Join(folder, "clients.crt"), filepath.Join(folder, "serving.pem"), filepath.Join(folder, "bundle.crt")
 	first.write(t, clients)
@@ -109,6 +110,7 @@ func TestCertificatesAreReloadedWhileServing(t *testing.T) {
 
 // While the API server errs, is silent or away, who is known goes on, who is not is refused, and no log has a token.
 func TestSecurePortInBadWeather(t *testing.T) {
+	withRaceDetector(t)
 	fake, api := startAPI(t)
 	made := t.TempDir()
 	a, url := startSecure(t, "--kubeconfig="+kubeconfigOf(t, api.URL), "--tls-cert-dir="+made,

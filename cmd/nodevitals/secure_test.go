@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,15 +98,31 @@ func TestCertificatesAreReloadedWhileServing(t *testing.T) {
 	await("the end of the old authority's clients", secureClient{bundle: bundle, certificate: &jane}, http.StatusUnauthorized)
 	awaitMetric(t, a, expiry("serving"), int(later.Unix()))
 	awaitMetric(t, a, expiry("client_ca"), int(second.certificate.NotAfter.Unix()))
-	// Files of no use, and then none at all.
-	writeFile(t, serving, []byte("garbage"))
-	writeFile(t, clients, nil)
-	for deadline := time.Now().Add(patience); strings.Count(a.stderr.String(), "is of no use") < 2; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %s for a word on both files; stderr:\n%s", patience, &a.stderr)
+	// Files of no use, and then none at all. Each file's word is awaited, for that one is said twice does not say the other.
+	awaitWords := func(reason string) {
+		t.Helper()
+		missing := []string{"the serving certificate changed and is of no use", "the file of clients' authorities changed and is of no use"}
+		for deadline := time.Now().Add(patience); len(missing) > 0; time.Sleep(100 * time.Millisecond) {
+			for line := range strings.Lines(a.stderr.String()) {
+				missing = slices.DeleteFunc(missing, func(words string) bool { return strings.Contains(line, words) && strings.Contains(line, reason) })
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("waited %s for %q with %q; stderr:\n%s", patience, missing, reason, &a.stderr)
+			}
 		}
 	}
-	await("the one before", secureClient{bundle: bundle, certificate: &joe}, http.StatusOK)
+	writeFile(t, serving, []byte("garbage"))
+	writeFile(t, clients, nil)
+	awaitWords("")
+	await("the ones before, as the new files are of no use", secureClient{bundle: bundle, certificate: &joe}, http.StatusOK)
+	for _, path := range []string{serving, clients} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitWords("no such file")
+	await("the ones before, as there are no files", secureClient{bundle: bundle, certificate: &joe}, http.StatusOK)
+	await("a client of no authority, as there are no files", secureClient{bundle: bundle, certificate: &jane}, http.StatusUnauthorized)
 }
 
 // While the API server errs, is silent or away, who is known goes on, who is not is refused, and no log has a token.

@@ -9,11 +9,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
+
+// slowness is how long an API server takes that has much to do, for each question.
+const slowness = 2 * time.Second
 
 // fakeAPI is an API server that misbehaves: it answers a token review as told, and puts the token into its words.
 type fakeAPI struct {
-	mode  atomic.Value // "yes", "error", "silence", "away"
+	mode  atomic.Value // "yes", "slow", "error", "silence", "away"
 	asked atomic.Int32
 	end   chan struct{}
 }
@@ -21,7 +25,15 @@ type fakeAPI struct {
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "application/json")
-	switch mode := f.mode.Load(); {
+	mode := f.mode.Load()
+	if mode == "slow" { // and else as "yes"
+		select {
+		case <-time.After(slowness):
+		case <-f.end:
+		case <-r.Context().Done():
+		}
+	}
+	switch {
 	case mode == "silence":
 		select {
 		case <-f.end:

@@ -187,6 +187,18 @@ func TestSecurePortInBadWeather(t *testing.T) {
 	}
 }
 
+// Who is not known yet waits for an API server that takes its time, and is answered: its first scrape is not lost.
+func TestSecurePortWaitsForASlowAPIServer(t *testing.T) {
+	fake, api := startAPI(t)
+	made := t.TempDir()
+	a, url := startSecure(t, "--kubeconfig="+kubeconfigOf(t, api.URL), "--tls-cert-dir="+made)
+	fake.mode.Store("slow")
+	client := secureClient{bundle: filepath.Join(made, "ca.crt"), token: "known-secret"}
+	if status, body, _ := client.ask(t, http.MethodGet, url+"/metrics/resource"); status != http.StatusOK {
+		t.Errorf("got %d %.300s while the API server takes %s for each question, want 200; stderr:\n%s", status, body, slowness, &a.stderr)
+	}
+}
+
 func TestSecurePortIsOffWithoutAnybodyToLetIn(t *testing.T) {
 	a := startAgent(t, 0)
 	if strings.Contains(a.stdout.String(), "https://") {

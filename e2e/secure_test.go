@@ -37,6 +37,8 @@ const (
 	securePort = "20450"
 	// securedHealth is where that agent's health is.
 	securedHealth = "http://127.0.0.1:20448/healthz"
+	// secureTTL is how long that agent keeps answers of the API server.
+	secureTTL = time.Second
 	// secureLimit is for what takes seconds, most of them until the API server knows of a change.
 	secureLimit = 2 * time.Minute
 )
@@ -64,7 +66,8 @@ func secureAgent(name, port, health string, besides ...string) cluster.Component
 // startSecure starts the agent once for all tests of the secure port.
 var startSecure = sync.OnceValue(func() error {
 	_, err := node.Start(context.Background(), secureAgent("nodevitals-secure", securePort, securedHealth,
-		"--authentication-token-webhook-cache-ttl=1s", "--authorization-webhook-cache-authorized-ttl=1s", "--authorization-webhook-cache-unauthorized-ttl=1s"))
+		"--authentication-token-webhook-cache-ttl="+secureTTL.String(), "--authorization-webhook-cache-authorized-ttl="+secureTTL.String(),
+		"--authorization-webhook-cache-unauthorized-ttl="+secureTTL.String()))
 	return err
 })
 
@@ -146,11 +149,7 @@ func scraper(t *testing.T, name string, resources ...string) *core.ServiceAccoun
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, &rbac.ClusterRoleBinding{
-		ObjectMeta: meta.ObjectMeta{Name: name},
-		RoleRef:    rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "ClusterRole", Name: name},
-		Subjects:   []rbac.Subject{{Kind: rbac.ServiceAccountKind, Namespace: account.Namespace, Name: name}},
-	}, meta.CreateOptions{})
+	_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, bindingOf(account), meta.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +166,15 @@ func scraper(t *testing.T, name string, resources ...string) *core.ServiceAccoun
 		}
 	})
 	return account
+}
+
+// bindingOf gives an account the role of its name.
+func bindingOf(account *core.ServiceAccount) *rbac.ClusterRoleBinding {
+	return &rbac.ClusterRoleBinding{
+		ObjectMeta: meta.ObjectMeta{Name: account.Name},
+		RoleRef:    rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "ClusterRole", Name: account.Name},
+		Subjects:   []rbac.Subject{{Kind: rbac.ServiceAccountKind, Namespace: account.Namespace, Name: account.Name}},
+	}
 }
 
 // tokenOf asks the API server for an account's token.

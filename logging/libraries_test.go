@@ -236,25 +236,46 @@ func TestClientOfHTTPTellsNoBodies(t *testing.T) {
 	}
 }
 
-// TestClientOfTheAPIServerTellsNoSecrets: client-go with a token and a body, against a server that says both back.
+// TestClientOfTheAPIServerTellsNoSecrets: client-go with a token in header, query and body, against a server that says all of them back, as its reason
+// and as a page; and a library that logs the error.
 func TestClientOfTheAPIServerTellsNoSecrets(t *testing.T) {
-	_, out := open(t, zap.DebugLevel)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Warning", `299 - "seen `+r.Header.Get("Authorization")+`"`)
-		w.WriteHeader(http.StatusInternalServerError)
-	}))
-	defer server.Close()
-	config := &rest.Config{Host: server.URL + "/?token=" + secret, BearerToken: secret}
-	config.ContentConfig = rest.ContentConfig{GroupVersion: &metaVersion, NegotiatedSerializer: codecs}
-	client, err := rest.UnversionedRESTClientFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = client.Post().AbsPath("/x").Body([]byte(`{"spec":{"body":"` + secret + `"}}`)).Do(t.Context()).Error()
-	if err == nil {
-		t.Fatal("no error of a server that fails")
-	}
-	if !strings.Contains(out.String(), "seen Bearer "+redacted) || strings.Contains(out.String(), secret) {
-		t.Errorf("got %s, want the warning without the token", out)
+	for name, one := range map[string]struct {
+		kind string
+		body func(text string) string
+		// warned: client-go heeds the header Warning of answers alone that it can read.
+		warned bool
+	}{
+		"reason": {"application/json", func(text string) string {
+			return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","code":500,"message":%q}`, text)
+		}, true},
+		"page": {"text/html", func(text string) string { return "<p>" + text }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, out := open(t, zap.DebugLevel)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				w.Header().Set("Warning", `299 - "seen `+r.Header.Get("Authorization")+`"`)
+				w.Header().Set("Content-Type", one.kind)
+				w.WriteHeader(http.StatusInternalServerError)
+				_, _ = io.WriteString(w, one.body(fmt.Sprintf("you sent %s with %s to %s", body, r.Header.Get("Authorization"), r.URL)))
+			}))
+			defer server.Close()
+			config := &rest.Config{Host: server.URL, BearerToken: secret}
+			config.ContentConfig = rest.ContentConfig{GroupVersion: &metaVersion, NegotiatedSerializer: codecs}
+			client, err := rest.UnversionedRESTClientFor(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = client.Post().AbsPath("/x").Param("token", secret).Body([]byte(`{"spec":{"token":"` + secret + `"}}`)).Do(t.Context()).Error()
+			if err == nil || strings.Count(err.Error(), secret) != 3 {
+				t.Fatalf("got %v, want an error that has the token in three places", err)
+			}
+			klog.ErrorS(err, "no answer")
+			text := out.String()
+			if !strings.Contains(text, "no answer") || strings.Contains(text, "seen Bearer "+redacted) != one.warned || strings.Contains(text, secret) {
+				t.Errorf("got %s, want the error, a warning: %t, and no token", text, one.warned)
+			}
+			out.lines(t)
+		})
 	}
 }

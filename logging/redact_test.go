@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -16,8 +17,15 @@ import (
 
 var (
 	metaVersion = schema.GroupVersion{Version: "v1"}
-	codecs      = serializer.NewCodecFactory(runtime.NewScheme()).WithoutConversion()
+	codecs      = serializer.NewCodecFactory(schemeOfStatus()).WithoutConversion()
 )
+
+// schemeOfStatus knows an API server's reason, as every client does.
+func schemeOfStatus() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	meta.AddToGroupVersion(scheme, metaVersion)
+	return scheme
+}
 
 const webToken = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ij.eyJpc3MiOiJrdWJlcm5ldGVzL3NlcnZpY2VhY2NvdW50In0.R-s3cret-0f-jane_x"
 

@@ -156,8 +156,8 @@ func TestSlowReadersShareABody(t *testing.T) {
 	if stats.Readers != clients || stats.Rendered != 1 {
 		t.Fatalf("got %+v, want %d readers of one body", stats, clients)
 	}
-	if limit := 2*big + clients*(64<<10); grown > limit {
-		t.Errorf("%d slow clients hold %d bytes, want no more than two bodies and 64 KiB each: %d", clients, grown, limit)
+	if limit := 2*big + clients*(24<<10); grown > limit {
+		t.Errorf("%d slow clients hold %d bytes, want no more than two bodies and 24 KiB each: %d", clients, grown, limit)
 	}
 	// The others do not wait for them.
 	s.of.Add(1)

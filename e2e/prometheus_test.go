@@ -79,24 +79,31 @@ func startPrometheus(t *testing.T, interval time.Duration) *scraping {
 			jobs = append(jobs, prometheus.Job{Name: job + "-" + name, Target: relay.Address, Path: path})
 		}
 	}
+	p := runPrometheus(t, "prometheus", program, s.server.URL, prometheus.Configuration(interval, jobs))
+	s.processes = []*cluster.Process{p, agent}
+	return s
+}
+
+// runPrometheus runs one with a configuration for the length of a test. It answers at the URL.
+func runPrometheus(t *testing.T, name, program, url, configuration string) *cluster.Process {
+	t.Helper()
 	folder, err := os.MkdirTemp(node.StateDir(), "prometheus-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	configuration := filepath.Join(folder, "prometheus.yml")
-	if err := os.WriteFile(configuration, []byte(prometheus.Configuration(interval, jobs)), 0o644); err != nil {
+	file := filepath.Join(folder, "prometheus.yml")
+	if err := os.WriteFile(file, []byte(configuration), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p, err := node.Start(t.Context(), cluster.Component{
-		Name: "prometheus", Path: program, Cgroup: node.Cgroup("prometheus.service"),
+		Name: name, Path: program, Cgroup: node.Cgroup(name + ".service"),
 		Args: []string{
-			"--config.file=" + configuration, "--storage.tsdb.path=" + filepath.Join(folder, "data"),
-			"--web.listen-address=" + prometheusAddress,
+			"--config.file=" + file, "--storage.tsdb.path=" + filepath.Join(folder, "data"), "--web.listen-address=" + strings.TrimPrefix(url, "http://"),
 		},
-		Until: "Prometheus to be ready at " + prometheusAddress, Limit: 3 * time.Minute,
+		Until: "Prometheus to be ready at " + url, Limit: 3 * time.Minute,
 		Ready: func(ctx context.Context) error {
-			_, err := node.Get(ctx, s.server.URL+"/-/ready")
+			_, err := node.Get(ctx, url+"/-/ready")
 			return err
 		},
 	})
@@ -108,8 +115,7 @@ func startPrometheus(t *testing.T, interval time.Duration) *scraping {
 			t.Error(err)
 		}
 	})
-	s.processes = []*cluster.Process{p, agent}
-	return s
+	return p
 }
 
 // query is for expressions that must have an answer, if only an empty one.

@@ -143,10 +143,13 @@ func needCluster(t *testing.T) {
 	}
 }
 
+// ranElsewhere tells whether the host has had these tests already, with another version of cgroups.
+func ranElsewhere() bool { return os.Getenv(elsewhereVariable) != "" }
+
 // needOnlyOnce skips a test that this run has had on the host: it takes long, and does not see the version of cgroups.
 func needOnlyOnce(t *testing.T) {
 	t.Helper()
-	if os.Getenv(elsewhereVariable) != "" {
+	if ranElsewhere() {
 		t.Skip("runs on the host: it does not see the version of cgroups")
 	}
 }

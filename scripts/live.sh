@@ -57,6 +57,7 @@ cp ./*.md "$out/tree/"
 find . -path ./build -prune -o -type d \( -name testdata -o -path ./docs -o -path ./manifests/components \) -print | while read -r folder; do
   mkdir -p "$out/tree/$folder"
   cp -R "$folder/." "$out/tree/$folder/"
+  find "$out/tree/$folder" -name "*.go" -delete # they would be packages of this module
 done
 
 status=0

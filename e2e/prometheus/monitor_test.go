@@ -17,7 +17,7 @@ func TestMonitorsBecomeScrapes(t *testing.T) {
 		path, job, want string
 	}{
 		{"service-monitor/servicemonitor.yaml", "serviceMonitor/nodevitals/nodevitals/", `{
-			"honor_labels": true, "scrape_interval": "30s", "scheme": "https", "tls_config": {"insecure_skip_verify": true},
+			"honor_labels": true, "scrape_interval": "30s", "scheme": "https", "tls_config": {"ca_file": "/there/nodevitals-serving/ca.crt", "server_name": "nodevitals.nodevitals.svc"},
 			"authorization": {"credentials_file": "/there//var/run/secrets/kubernetes.io/serviceaccount/token"},
 			"kubernetes_sd_configs": [{"role": "endpointslice", "api_server": "https://10.96.0.1", "tls_config": {"ca_file": "/ca"},
 				"authorization": {"credentials_file": "/token"}, "namespaces": {"names": ["nodevitals"]}}],
@@ -37,7 +37,7 @@ func TestMonitorsBecomeScrapes(t *testing.T) {
 				{"source_labels": ["__metrics_path__"], "target_label": "metrics_path"},
 				{"source_labels": ["__meta_kubernetes_pod_node_name"], "target_label": "node"}]}`},
 		{"pod-monitor/podmonitor.yaml", "podMonitor/nodevitals/nodevitals/", `{
-			"honor_labels": true, "scrape_interval": "30s", "scheme": "https", "tls_config": {"insecure_skip_verify": true},
+			"honor_labels": true, "scrape_interval": "30s", "scheme": "https", "tls_config": {"ca_file": "/there/nodevitals-serving/ca.crt", "server_name": "nodevitals.nodevitals.svc"},
 			"authorization": {"credentials_file": "/there/nodevitals-scraper/token"},
 			"kubernetes_sd_configs": [{"role": "pod", "api_server": "https://10.96.0.1", "tls_config": {"ca_file": "/ca"},
 				"authorization": {"credentials_file": "/token"}, "namespaces": {"names": ["nodevitals"]}}],

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
@@ -60,10 +62,37 @@ subjects: [{kind: ServiceAccount, name: `+name+`, namespace: `+deployed+`}]
 	if pod.Spec.HostNetwork {
 		port = strconv.Itoa(deployedPort)
 	}
-	return &reader{
-		base: "https://" + net.JoinHostPort(pod.Status.PodIP, port), token: request.Status.Token,
-		// Each test that has an authority says so.
-		tls: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
+	return &reader{base: "https://" + net.JoinHostPort(pod.Status.PodIP, port), token: request.Status.Token}
+}
+
+// ownAuthority is what an agent says of the authority that it made for its certificate.
+var ownAuthority = regexp.MustCompile(`"authority sha256":"([0-9a-f]{64})"`)
+
+// verifyOwn makes the reader insist on a certificate for the pod's address, by the authority whose fingerprint the agent has logged.
+func (r *reader) verifyOwn(t *testing.T, pod *core.Pod) {
+	t.Helper()
+	said, err := node.Kubectl(t.Context(), "", "logs", "--namespace="+pod.Namespace, pod.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := ownAuthority.FindStringSubmatch(said)
+	if found == nil {
+		t.Fatalf("the agent logs no authority of its own:\n%s", said)
+	}
+	r.tls = &tls.Config{
+		// Nobody knows the authority before the agent shows it.
+		InsecureSkipVerify: true, MinVersion: tls.VersionTLS12,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			shown := state.PeerCertificates
+			authority := shown[len(shown)-1]
+			if sum := sha256.Sum256(authority.Raw); hex.EncodeToString(sum[:]) != found[1] {
+				return fmt.Errorf("shown is the authority %x, and logged was %s", sum, found[1])
+			}
+			roots := x509.NewCertPool()
+			roots.AddCert(authority)
+			_, err := shown[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: pod.Status.PodIP})
+			return err
+		},
 	}
 }
 

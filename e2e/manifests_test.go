@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,8 @@ type deployment struct {
 	prepare func(*testing.T)
 	// serverName makes the test verify the certificate: for a name, or for the address with ".".
 	serverName string
+	// hostPort is whether the agent has a port of the node's by the network plugin.
+	hostPort bool
 	// hostNetwork tells whether the pod's address is the node's.
 	hostNetwork bool
 	// everywhere marks what kernels of either cgroup version must show. The others are not run again where the host has run them.
@@ -127,7 +130,7 @@ func deployments() []deployment {
 			consumers: map[string]consumer{"metrics-server": testMetricsServerReads},
 		},
 		{
-			name: "replace-kubelet-stats.helm", prepare: kubeletCertificate,
+			name: "replace-kubelet-stats.helm", prepare: kubeletCertificate, serverName: cluster.NodeAddress, hostPort: true,
 			cadvisor: []string{podMemory}, summary: []string{ofVolume}, own: []string{kubeletOwn},
 		},
 		{
@@ -253,6 +256,8 @@ func (d *deployment) check(t *testing.T) {
 	r := newReader(t, pod)
 	if d.serverName != "" {
 		r.verify(t, strings.TrimPrefix(d.serverName, "."))
+	} else {
+		r.verifyOwn(t, pod)
 	}
 	r.await(t, "/healthz", []string{`^ok$`}, nil)
 	wantHealthInside(t, pod)
@@ -269,6 +274,16 @@ func (d *deployment) check(t *testing.T) {
 	stranger.token = ""
 	if got, err := stranger.get(t.Context(), "/metrics/cadvisor"); err != nil || got.status != http.StatusUnauthorized {
 		t.Errorf("without a token: status %d, %v: %.200s", got.status, err, got.body)
+	}
+	if d.hostPort {
+		t.Run("port of the node", func(t *testing.T) {
+			if reason := cluster.MapsNoPorts(); reason != "" {
+				t.Skip(reason)
+			}
+			atNode := *r
+			atNode.base = "https://" + net.JoinHostPort(cluster.NodeAddress, strconv.Itoa(deployedPort))
+			atNode.await(t, "/metrics/cadvisor", d.cadvisor, nil)
+		})
 	}
 	for name, test := range d.consumers {
 		t.Run(name, func(t *testing.T) { test(t, d, r) })

@@ -17,6 +17,7 @@ cpio cpio
 kmod kmod
 runc runc
 /usr/lib/cni/ptp containernetworking-plugins
+iptables iptables
 buildah buildah
 ROWS
 }

@@ -24,6 +24,7 @@ const (
 // settings are what the templates of configurations leave open.
 type settings struct {
 	State, Socket, PauseImage, NetworkPlugins, PodRange, KubeletCgroup string
+	MapsPorts                                                          bool
 }
 
 // write renders a template of config/ to a file below the state folder.
@@ -35,7 +36,7 @@ func (c *Cluster) write(name, path string) error {
 	var text bytes.Buffer
 	err = t.Execute(&text, settings{
 		State: c.options.State, Socket: containerdSocket, PauseImage: PauseImage, NetworkPlugins: networkPlugins,
-		PodRange: podRange, KubeletCgroup: c.KubeletCgroup(),
+		PodRange: podRange, KubeletCgroup: c.KubeletCgroup(), MapsPorts: MapsNoPorts() == "",
 	})
 	if err != nil {
 		return fmt.Errorf("configuration %s: %w", name, err)

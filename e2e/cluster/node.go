@@ -1,13 +1,16 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec" //nolint:depguard // iptables is a program
 	"path/filepath"
 	"strings"
+	"time"
 
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -88,6 +91,23 @@ func Unable() string {
 		return "this host has a containerd of its own at " + containerdSocket
 	}
 	return g.unusable()
+}
+
+// MapsNoPorts is why pods here have no port of the node's (hostPort), or nothing: the plugin for it writes rules with iptables.
+func MapsNoPorts() string {
+	program := find("iptables")
+	switch {
+	case program == "":
+		return "missing Debian package: iptables"
+	case find(networkPlugins+"/portmap") == "":
+		return "missing Debian package: containernetworking-plugins"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if said, err := exec.CommandContext(ctx, program, "--table=nat", "--list-rules").CombinedOutput(); err != nil {
+		return fmt.Sprintf("the kernel gives iptables no table of addresses: %v: %s", err, bytes.TrimSpace(said))
+	}
+	return ""
 }
 
 // find returns a program's path, or nothing. It looks where root's programs are, too: not every shell has those folders in its PATH.

@@ -4,6 +4,7 @@
 #
 #   E2E_VM=0     not in the emulated machine
 #   E2E_HOST=    1: on this host, or fail; 0: not there; else: if it can
+#   E2E_TOGETHER=1  in both places at the same time, where this host can
 #
 # Of the last run, build/e2e/vm and build/e2e/host keep output.log, the tests' own words, and logs/NAME.log, a component's.
 # The first run builds Kubernetes, some fifteen minutes on two cores; the programs stay in ~/.cache/nodevitals/e2e.
@@ -24,27 +25,22 @@ result() {
   [ "$1" != fail ] || failed=1
 }
 
-# Where what is made of this checkout lies, once it is: both places get links to it.
-made=
+# All that is made of this checkout: both places get links to it.
+mkdir -p build/e2e
+made=$(mktemp -d "$PWD/build/e2e/made.XXXXXX")
+trap 'rm -rf "$made"' EXIT
+go build -trimpath -o "$made/bin/nodevitals" ./cmd/nodevitals
+go -C e2e build -trimpath -ldflags='-s -w' -o "$made/bin/app" ./app
+go -C e2e test -c -ldflags='-s -w' -o "$made/bin/e2e.test" .
+scripts/deployment.sh "$made/deploy"
 
-# prepare PLACE makes build/e2e/PLACE anew, with all that is made of this checkout. Only one run at a time may have it.
+# prepare PLACE makes build/e2e/PLACE anew. Only one run at a time may have it.
 prepare() {
   out=$PWD/build/e2e/$1
-  mkdir -p build/e2e
   exec 9>"build/e2e/$1.lock"
   flock -n 9 || { echo "e2e.sh: another run is at it: build/e2e/$1.lock is held" >&2; exit 1; }
   rm -rf "$out"
-  mkdir -p "$out/bin"
-  if [ -n "$made" ]; then
-    cp -Rl "$made/." "$out/"
-    return
-  fi
-  made=$(mktemp -d "$PWD/build/e2e/made.XXXXXX")
-  trap 'rm -rf "$made"' EXIT
-  go build -trimpath -o "$made/bin/nodevitals" ./cmd/nodevitals
-  go -C e2e build -trimpath -ldflags='-s -w' -o "$made/bin/app" ./app
-  go -C e2e test -c -ldflags='-s -w' -o "$made/bin/e2e.test" .
-  scripts/deployment.sh "$made/deploy"
+  mkdir -p "$out"
   cp -Rl "$made/." "$out/"
 }
 
@@ -74,6 +70,7 @@ in_machine() {
   local status=0 start there=$programs minutes=28
   # Where no host has taken what is slow off it, the machine has all to do.
   [ "$ran_on_host" = 1 ] || minutes=75
+  [ "$niceness" = 0 ] || minutes=45
   prepare vm
   # Programs run from the cache, unless the machine cannot see it: its /tmp and /run are its own.
   case $(realpath "$programs") in
@@ -94,7 +91,8 @@ in_machine() {
   exec 7>build/machine.lock
   flock -w 3600 7 || { result fail "e2e on cgroup v2 (emulated machine)" "another machine did not end: build/machine.lock is held"; return; }
   start=$SECONDS
-  VM_CGROUP=2 VM_MEM=${VM_MEM:-6G} VM_TIMEOUT=${VM_TIMEOUT:-$((60 * minutes))} VM_OUT=$out scripts/vm.sh /vmout/run 2>&1 |
+  # Nothing in the machine is timed: what runs beside it on this host has the processors first.
+  VM_CGROUP=2 VM_MEM=${VM_MEM:-6G} VM_TIMEOUT=${VM_TIMEOUT:-$((60 * minutes))} VM_OUT=$out nice -n "$niceness" scripts/vm.sh /vmout/run 2>&1 |
     tee "$out/output.log" || status=${PIPESTATUS[0]}
   finish vm "on cgroup v2 (emulated machine)" "$status" "$start"
 }
@@ -118,9 +116,25 @@ on_host() {
   finish host "on this host" "$status" "$start"
 }
 
-# The host first: what is the same on both versions of cgroups, and slow, then need not run in the machine as well.
-ran_on_host=0
-[ "${E2E_HOST:-}" = 0 ] || on_host
-[ "${E2E_VM:-}" = 0 ] || in_machine
+# together runs the tests in both places at once, and tells those of the host when they are done.
+together() {
+  local host words=build/e2e/host.words
+  (on_host; echo "$took" >"$made/took"; exit "$failed") >"$words" 2>&1 &
+  host=$!
+  ran_on_host=1 niceness=10
+  in_machine
+  wait "$host" || failed=1
+  cat "$words"
+  took+=", $(cat "$made/took" 2>/dev/null)"
+}
+
+# The host first, or at the same time: what is the same on both versions of cgroups, and slow, need not run in the machine as well.
+ran_on_host=0 niceness=0
+if [ -n "${E2E_TOGETHER:-}" ] && [ "${E2E_HOST:-}" != 0 ] && [ "${E2E_VM:-}" != 0 ] && [ -z "$(NODEVITALS_E2E_UNABLE=1 "$made/bin/e2e.test")" ]; then
+  together
+else
+  [ "${E2E_HOST:-}" = 0 ] || on_host
+  [ "${E2E_VM:-}" = 0 ] || in_machine
+fi
 [ -z "$took" ] || echo "e2e: the tests took $took"
 [ -n "${CHECKS:-}" ] || exit "$failed"

@@ -53,7 +53,7 @@ live() {
 
 # e2e runs the agent beside a real kubelet, in the emulated machine and on this host if that can.
 e2e() {
-  if ! scripts/e2e.sh >"$results/e2e.log" 2>&1; then
+  if ! E2E_TOGETHER=1 scripts/e2e.sh >"$results/e2e.log" 2>&1; then
     printf 'fail\te2e\tcould not be set up: see build/test/e2e.log\n' >>"$CHECKS"
     tail -n 30 "$results/e2e.log"
   else
@@ -73,8 +73,7 @@ stage lint scripts/lint.sh
 stage unit unit
 stage fuzz scripts/fuzz.sh
 trap 'trap - INT TERM; kill 0' INT TERM # the machine in the background as well
-# Together: the live tests have an emulated machine at work, while those of e2e on this host wait most of the time. The second machine,
-# that of e2e, starts after the first has ended.
+# Together: two emulated machines, one after the other, are at work while the tests of e2e on this host wait most of the time.
 stage live live >"$results/live.log" 2>&1 &
 stage e2e e2e
 wait

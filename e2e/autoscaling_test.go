@@ -16,6 +16,7 @@ import (
 // Deployments scale out and in on figures that came through metrics-server, by the real controller.
 func TestAutoscaling(t *testing.T) {
 	needMetricsServer(t)
+	t.Parallel()
 	appliedForTest(t, "autoscaling.yaml", map[string]string{"APP_IMAGE": cluster.AppImage})
 	// Both at once: most of the time goes into waiting for metrics-server.
 	t.Run("both", func(t *testing.T) {

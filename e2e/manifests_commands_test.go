@@ -19,6 +19,7 @@ import (
 func TestHelmInstalls(t *testing.T) {
 	needDeployment(t)
 	needOnlyOnce(t)
+	t.Parallel()
 	folder, err := deployFolder()
 	if err != nil {
 		t.Fatal(err)

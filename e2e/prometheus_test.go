@@ -153,6 +153,7 @@ func (s *scraping) awaitSeries(t *testing.T, expression string, count int) {
 func TestPrometheusScrapes(t *testing.T) {
 	needCluster(t)
 	needOnlyOnce(t)
+	t.Parallel()
 	// The emulated machine takes some ten times longer for everything, and a scrape has to be over before the next.
 	interval, enough := 2*time.Second, 60
 	if os.Getenv(machineVariable) != "" {

@@ -104,7 +104,7 @@ on_host() {
   (
     eval "$(settings "$out" "$programs")"
     cd e2e
-    exec "$out/bin/e2e.test" -test.v -test.run="$only" -test.timeout=45m
+    exec "$out/bin/e2e.test" -test.v -test.run="$only" -test.parallel=4 -test.timeout=45m
   ) 2>&1 | tee "$out/output.log" || status=${PIPESTATUS[0]}
   reason=$(grep -m 1 -o 'no cluster can be brought up here: .*' "$out/output.log" || true)
   if [ "$status" = 0 ] && [ -n "$reason" ]; then

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -37,15 +39,39 @@ type Options struct {
 	Logf func(format string, arguments ...any)
 }
 
-// Cluster is one that runs. Its methods are not safe for concurrent use, except those that ask something.
+// Cluster is one that runs. Its methods are not safe for concurrent use, except those that ask something, and those that start and end
+// components of different names.
 type Cluster struct {
 	options   Options
 	network   *network
 	cgroups   *cgroups
 	before    before
 	authority *authority
-	processes []*Process
 	client    *kubernetes.Clientset
+
+	mutex     sync.Mutex // of what follows
+	processes []*Process
+}
+
+// all are the components that were started and not ended, in that order.
+func (c *Cluster) all() []*Process {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return slices.Clone(c.processes)
+}
+
+// add notes a component that was started.
+func (c *Cluster) add(p *Process) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.processes = append(c.processes, p)
+}
+
+// drop forgets one that has ended, or is about to.
+func (c *Cluster) drop(p *Process) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.processes = slices.DeleteFunc(c.processes, func(other *Process) bool { return other == p })
 }
 
 // Up brings a cluster up. On an error it has taken down what there was.

@@ -79,7 +79,7 @@ func (c *Cluster) start(ctx context.Context, where *network, component Component
 	if err := where.do(p.cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	c.processes = append(c.processes, p)
+	c.add(p)
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)

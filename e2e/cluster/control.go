@@ -12,7 +12,7 @@ import (
 
 // Process returns the component of this name that was started last, or nil.
 func (c *Cluster) Process(name string) *Process {
-	for _, p := range slices.Backward(c.processes) {
+	for _, p := range slices.Backward(c.all()) {
 		if p.Name == name {
 			return p
 		}
@@ -30,7 +30,7 @@ func (c *Cluster) Kill(name string) (*Process, error) {
 		return nil, fmt.Errorf("kill %s: %w", name, err)
 	}
 	<-p.ended
-	c.processes = slices.DeleteFunc(c.processes, func(other *Process) bool { return other == p })
+	c.drop(p)
 	return p, nil
 }
 
@@ -50,7 +50,7 @@ func (p *Process) Hang() (resume func(), err error) {
 
 // End ends a component that a test started for itself.
 func (c *Cluster) End(p *Process) error {
-	c.processes = slices.DeleteFunc(c.processes, func(other *Process) bool { return other == p })
+	c.drop(p)
 	return p.Stop(20 * time.Second)
 }
 

@@ -29,13 +29,13 @@ func (c *Cluster) Down(ctx context.Context) error {
 	}
 	note(c.deletePods(ctx))
 	cgroups := []string{podsCgroup}
-	for _, p := range slices.Backward(c.processes) {
+	for _, p := range slices.Backward(c.all()) {
+		c.drop(p)
 		note(p.Stop(patience))
 		if p.Cgroup != "" {
 			cgroups = append(cgroups, p.Cgroup)
 		}
 	}
-	c.processes = nil
 	if c.cgroups != nil {
 		for _, cgroup := range cgroups {
 			note(c.cgroups.clear(cgroup))
@@ -58,8 +58,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 // deletePods has the kubelet end all pods, so that it takes back networks, volumes and logs itself. A cluster that did not come up
 // has nobody who could: then there is nothing to wait for.
 func (c *Cluster) deletePods(ctx context.Context) error {
-	kubelet := slices.IndexFunc(c.processes, func(p *Process) bool { return p.Name == "kubelet" })
-	if kubelet < 0 || c.processes[kubelet].Ended() != nil {
+	if kubelet := c.Process("kubelet"); kubelet == nil || kubelet.Ended() != nil {
 		return nil
 	}
 	// First those who would make the pods of deployments and daemon sets anew, as fast as they go.

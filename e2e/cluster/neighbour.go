@@ -106,7 +106,7 @@ func (n *Neighbour) Run(ctx context.Context, pod *core.Pod, until string, ready 
 // Remove ends all that runs on the second node, and takes it away. It returns what it could not undo.
 func (n *Neighbour) Remove() error {
 	var failed []error
-	for _, p := range slices.Backward(slices.Clone(n.cluster.processes)) {
+	for _, p := range slices.Backward(n.cluster.all()) {
 		if p.network != n.network {
 			continue
 		}

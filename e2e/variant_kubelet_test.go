@@ -30,7 +30,7 @@ func TestBesideKubeletThatAsksTheRuntime(t *testing.T) {
 	needAgent(t)
 	// On the emulated machine, too: what is lacking differs between the versions of cgroups.
 	awaitPods(t)
-	plain := mustShow(t, "kubelet-as-usual", node.Kubelet)
+	plain := asUsual(t)
 	before := bothSources.mustSummary(t)
 	restartKubelet(t, "--feature-gates="+statsFromRuntime+"=true")
 	listed, atTimes, err := lackingInPage()
@@ -243,12 +243,25 @@ func askAndKeep(ctx context.Context, who, path string, ask func(context.Context,
 	return text, keepAnswer(who, path, text)
 }
 
-// mustShow is the same for a test that needs it.
-func mustShow(t *testing.T, who string, ask func(context.Context, string) ([]byte, error)) shown {
+// asUsual is what the kubelet shows once it is at work: one that has just begun knows neither whose a pod's cgroup is nor its volumes.
+func asUsual(t *testing.T) (s shown) {
 	t.Helper()
-	s, err := show(t.Context(), who, ask)
+	err := cluster.Await(t.Context(), 4*time.Minute, "a kubelet that shows cgroups of every kind, and volumes", func(ctx context.Context) (err error) {
+		if s, err = show(ctx, "kubelet-as-usual", node.Kubelet); err != nil {
+			return err
+		}
+		for _, one := range []string{
+			"container_memory_rss{root}", "container_memory_rss{cgroup}", "container_memory_rss{pod}", "container_memory_rss{sandbox}",
+			"container_memory_rss{container}", "container_network_receive_bytes_total{network}", "pods[].volume[].name",
+		} {
+			if !s[one] {
+				return fmt.Errorf("%s is not among %d names", one, len(s))
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		t.Fatalf("%s: %v", who, err)
+		t.Fatal(err)
 	}
 	return s
 }

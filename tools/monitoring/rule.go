@@ -29,7 +29,7 @@ const (
 	info severity = "info"
 	// warning is for working hours.
 	warning severity = "warning"
-	// critical is for now.
+	// critical wants somebody at once, at any hour.
 	critical severity = "critical"
 )
 

@@ -70,7 +70,8 @@ func runTests(m *testing.M) (status int) {
 	return m.Run()
 }
 
-// downWhenInterrupted gives who interrupts a run the host back as it was.
+// downWhenInterrupted takes the cluster down for who interrupts a run. Tests go on meanwhile: one that has taken the API server or a mount away can
+// keep it from ending, and then the pods' processes, mounts and cgroups are left to be removed by hand.
 func downWhenInterrupted(ctx context.Context) {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)

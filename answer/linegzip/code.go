@@ -11,9 +11,6 @@ const mostBits = 14
 // prefixCode is a canonical Huffman code: for each symbol its bits, reversed as deflate has them, and above the lowest 16 bits their number.
 type prefixCode []uint32
 
-// codeOf packs a code's bits and their number.
-func (p prefixCode) length(symbol int) int { return int(p[symbol] >> 16) }
-
 // builder makes codes.
 type builder struct {
 	// order has the symbols by rising weight: weight<<16 | symbol.

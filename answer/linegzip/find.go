@@ -15,9 +15,13 @@ const (
 	mostChance = 4
 	// mostFields bounds the fields of a line that are remembered. More are literals.
 	mostFields = 32
-	// Lines that are remembered, and last lines by their first label; both powers of two.
-	keptLines, keptFirsts = 256, 64
+	// keptLines is how many lines are remembered, and keptFirsts how many last lines by their first label. Both are powers of two.
+	keptLines, keptFirsts = 128, 1 << firstBits
+	firstBits             = 6
 )
+
+// commentStart is as long as what stands before the name of a metric in the comments above its first line.
+const commentStart = "# TYPE "
 
 // sequence is a run of literals and the reference that follows it, which may be of no length.
 type sequence struct {
@@ -28,8 +32,12 @@ type sequence struct {
 // are hints: where they are wrong, less is found.
 type line struct {
 	start, end int
-	count      int
-	fields     [mostFields]int
+	// brace is where labels begin and labels their length, if row, the number of theirs, is not 0.
+	brace, labels int
+	row           uint32
+	// count is how many fields are known, 0 that they were not looked for.
+	count  int
+	fields [mostFields]int
 }
 
 // finder finds what of each line was there before.
@@ -45,11 +53,20 @@ type finder struct {
 	count int
 	// firsts has the number, from 1, of the last line with a first label of that hash.
 	firsts [keptFirsts]int
+
+	rows rows
+	plan plan
+	// name is that of the present metric, with the brace behind it; family counts the names. last is the row of the last line, if it had one.
+	name   []byte
+	family uint32
+	last   uint32
 }
 
 func (f *finder) reset(text []byte) {
 	f.text, f.at, f.literals, f.count = text, 0, 0, 0
 	clear(f.firsts[:])
+	f.rows.reset()
+	f.name, f.family, f.last = nil, 0, 0
 }
 
 // sequences returns what the next lines consist of, some size bytes of them; the last run of literals may have no reference. They are good until
@@ -66,41 +83,51 @@ func (f *finder) sequences(size int) []sequence {
 	return f.found
 }
 
-// match is the present place within the present line, and in the one that it is compared with.
-type match struct {
-	current, source *line
-	// at and from are positions in the text; field is the number of the field that at is in.
-	at, from, field int
-}
-
 // line finds what of the next line was there before.
 func (f *finder) line() {
 	current := &f.lines[f.count%keptLines]
-	current.start, current.end = f.at, f.at+lineLength(f.text[f.at:])
-	current.count, current.fields[0] = 1, f.at
-	before, alike := f.candidates(current)
-	f.count++
-	m := match{current: current, at: current.start}
-	f.at = current.end
-	if before == nil {
+	current.start, current.row, current.count = f.at, 0, 0
+	r := f.expected(current)
+	if r != nil && f.replay(current, r) {
+		f.count++
 		return
 	}
-	m.source, m.from = alike, alike.start
-	if last := len(f.found) - 1; last >= 0 && f.literals == m.at {
-		// The reference may go on into this line.
-		if from := m.at - int(f.found[last].distance); from == before.start {
-			m.source, m.from = before, from
+	current.end = f.at + lineLength(f.text[f.at:])
+	var slot *uint32
+	if r == nil {
+		r, slot = f.known(current)
+		if r != nil && f.replay(current, r) {
+			f.count++
+			return
 		}
 	}
-	self := -1
-	if !f.take(&m, leastMatch) {
-		m.source, m.from = before, before.start
-		f.take(&m, leastMatch)
+	f.plan.begin(current)
+	bucket := f.search(current)
+	f.remember(current, r, slot, bucket)
+	f.count++
+	f.at = current.end
+}
+
+// match is the present place within the present line, and in the one that it is compared with.
+type match struct {
+	current, source *line
+	// at is the position in the text, and field the number of the field that it is in.
+	at, field int
+}
+
+// search finds what of a line was there before, by comparing it with lines before. It returns the bucket of its first label.
+func (f *finder) search(current *line) (bucket uint8) {
+	current.count, current.fields[0] = 1, current.start
+	before, alike, bucket := f.candidates(current)
+	m := match{current: current, at: current.start}
+	if before == nil {
+		return bucket
 	}
+	f.opening(&m, before, alike)
+	self := -1
 	for m.at < current.end {
 		switch other := otherOf(m.source, before, alike); {
-		case f.takeFrom(&m, other, other.field(m.field)+m.at-current.fields[m.field]):
-			m.source = other
+		case other != m.source && f.take(&m, other, other.field(m.field)+m.at-current.fields[m.field]):
 			continue
 		case self >= 0 && f.takeSelf(&m, self+m.at-current.fields[m.field]):
 		default:
@@ -112,6 +139,32 @@ func (f *finder) line() {
 		}
 		f.resume(&m, before, alike)
 	}
+	return bucket
+}
+
+// opening refers to what a line begins with.
+func (f *finder) opening(m *match, before, alike *line) {
+	m.source = before
+	length := f.matches(before.start, m.at, m.current.end)
+	if alike != before {
+		least := length
+		if last := len(f.found) - 1; last >= 0 && f.literals == m.at && m.at-int(f.found[last].distance) == before.start {
+			// The last reference may go on into this line.
+			least += leastMatch
+		}
+		if other := f.matches(alike.start, m.at, m.current.end); other > least {
+			m.source, length = alike, other
+		}
+	}
+	from := m.source.start
+	if length < leastMatch && f.text[before.start] == '#' {
+		m.source = before
+		from = before.start + len(commentStart)
+		length = f.matches(from, m.at, m.current.end)
+	}
+	if length >= leastMatch {
+		f.refer(m, m.source, from, length)
+	}
 }
 
 // resume goes on at a separator: there the lines agree again, or else behind it.
@@ -119,15 +172,23 @@ func (f *finder) resume(m *match, before, alike *line) {
 	if m.at >= m.current.end {
 		return
 	}
-	for _, source := range [...]*line{m.source, otherOf(m.source, before, alike)} {
-		if from := source.field(m.field+1) - 1; f.takeFrom(m, source, from) {
-			m.source = source
-			return
+	source, other := m.source, otherOf(m.source, before, alike)
+	from := source.field(m.field+1) - 1
+	length := f.matches(from, m.at, m.current.end)
+	if other != source && m.at+length < m.current.end {
+		otherFrom := other.field(m.field+1) - 1
+		if more := f.matches(otherFrom, m.at, m.current.end); more > length {
+			source, from, length = other, otherFrom, more
 		}
-		if from := source.end - (m.current.end - m.at); f.takeFrom(m, source, from) {
-			m.source = source
-			return
-		}
+	}
+	if length >= leastMatch {
+		f.refer(m, source, from, length)
+		return
+	}
+	// A line may have another number of fields: then the last ones may agree.
+	rest := m.current.end - m.at
+	if f.take(m, m.source, m.source.end-rest) || other != m.source && f.take(m, other, other.end-rest) {
+		return
 	}
 	m.at++
 	if m.field+1 < mostFields {
@@ -144,35 +205,56 @@ func otherOf(source, before, alike *line) *line {
 	return before
 }
 
-// candidates returns the line before and the last one with the same first label, which may be the same; nil, nil for the first line.
-func (f *finder) candidates(current *line) (before, alike *line) {
+// candidates returns the line before and the last one with the same first label, which may be the same, or nil, nil for the first line; and the
+// bucket of that label.
+func (f *finder) candidates(current *line) (before, alike *line, bucket uint8) {
 	if f.count > 0 {
-		before = &f.lines[(f.count-1)%keptLines]
+		before = f.kept(f.count - 1)
 	}
 	alike = before
 	text := f.text[current.start:current.end]
 	open := bytes.IndexByte(text, '"') + 1
 	length := bytes.IndexByte(text[open:], '"')
 	if open == 0 || length < 0 {
-		return before, alike
+		return before, alike, 0
 	}
-	kept := &f.firsts[hash(text[open:open+length], len(text)>>6)]
-	if number := *kept; number > 0 && f.count-(number-1) < keptLines {
-		alike = &f.lines[(number-1)%keptLines]
+	bucket = hash(text[open:open+length], len(text)>>6)
+	if number := f.firsts[bucket]; number > 0 && f.count-(number-1) < keptLines {
+		alike = f.kept(number - 1)
 	}
-	*kept = f.count + 1
-	return before, alike
+	f.firsts[bucket] = f.count + 1
+	return before, alike, bucket
+}
+
+// kept returns a line, with its fields.
+func (f *finder) kept(number int) *line {
+	l := &f.lines[number%keptLines]
+	if l.count == 0 {
+		f.split(l)
+	}
+	return l
+}
+
+// split finds the fields of a line that was replayed.
+func (f *finder) split(l *line) {
+	l.fields[0], l.count = l.start, 1
+	for at := l.start; l.count < mostFields; l.count++ {
+		if at += fieldLength(f.text[at:l.end]) + 1; at >= l.end {
+			break
+		}
+		l.fields[l.count] = at
+	}
 }
 
 // hash of a label's value takes its length and its ends.
-func hash(value []byte, length int) uint32 {
+func hash(value []byte, length int) uint8 {
 	h := uint32(len(value))*31 + uint32(length)
 	if len(value) > 0 {
 		h = h*31 + uint32(value[0])
 		h = h*31 + uint32(value[len(value)/2])
 		h = h*31 + uint32(value[len(value)-1])
 	}
-	return (h * 2654435761) >> (32 - 6)
+	return uint8((h * 2654435761) >> (32 - firstBits))
 }
 
 // field returns where a field begins, or a place that nothing can be taken from.
@@ -181,20 +263,6 @@ func (l *line) field(number int) int {
 		return -window
 	}
 	return l.fields[number]
-}
-
-// takeFrom is take at another place of another line.
-func (f *finder) takeFrom(m *match, source *line, from int) bool {
-	if from < 0 {
-		return false
-	}
-	old, oldFrom := m.source, m.from
-	m.source, m.from = source, from
-	if f.take(m, leastMatch) {
-		return true
-	}
-	m.source, m.from = old, oldFrom
-	return false
 }
 
 // word returns where the last part begins of a path, of which the text from start to end is new: it comes again as a name. Some of its first bytes
@@ -224,27 +292,38 @@ func (f *finder) takeSelf(m *match, from int) bool {
 	if length < leastSelf {
 		return false
 	}
+	// What follows a field is told better by other lines.
+	if end := bytes.IndexByte(f.text[m.at:m.at+length], '"'); end >= leastSelf {
+		length = end
+	}
+	f.plan.note(m.current, m.current, from, m.at, length)
 	f.add(from, m.at, length)
 	m.at += length
 	return true
 }
 
-// take refers to as much as agrees from here, if that is enough, and notes the fields that this passes.
-func (f *finder) take(m *match, least int) bool {
-	length := f.matches(m.from, m.at, m.current.end)
-	if length < least {
+// take refers to as much as agrees at a place of a source, if that is enough.
+func (f *finder) take(m *match, source *line, from int) bool {
+	length := f.matches(from, m.at, m.current.end)
+	if length < leastMatch {
 		return false
 	}
-	f.add(m.from, m.at, length)
-	shift := m.at - m.from
+	f.refer(m, source, from, length)
+	return true
+}
+
+// refer refers to a place of a source, and notes the fields that this passes.
+func (f *finder) refer(m *match, source *line, from, length int) {
+	f.plan.note(m.current, source, from, m.at, length)
+	f.add(from, m.at, length)
+	shift := m.at - from
+	m.source = source
 	m.at += length
-	m.from += length
-	for m.field+1 < m.source.count && m.source.fields[m.field+1] <= m.from {
+	for m.field+1 < source.count && source.fields[m.field+1] <= from+length {
 		m.field++
-		m.current.fields[m.field] = m.source.fields[m.field] + shift
+		m.current.fields[m.field] = source.fields[m.field] + shift
 	}
 	m.current.count = m.field + 1
-	return true
 }
 
 // matches returns how many bytes at a place agree with those at an earlier one, up to a limit; 0 if that is out of reach.
@@ -269,13 +348,18 @@ func (f *finder) matches(from, at, limit int) int {
 
 // add refers to earlier text, after the literals before it, or lengthens the last reference if it goes on.
 func (f *finder) add(from, at, length int) {
+	end := at + length
+	for at > f.literals && from > 0 && f.text[from-1] == f.text[at-1] {
+		from--
+		at--
+	}
 	distance, literals := uint32(at-from), uint32(at-f.literals)
-	f.literals = at + length
+	f.literals = end
 	if last := len(f.found) - 1; last >= 0 && literals == 0 && f.found[last].distance == distance {
-		f.found[last].length += uint32(length)
+		f.found[last].length += uint32(end - at)
 		return
 	}
-	f.found = append(f.found, sequence{literals, uint32(length), distance})
+	f.found = append(f.found, sequence{literals, uint32(end - at), distance})
 }
 
 // lineLength returns the length of the first line, with its end.

@@ -11,13 +11,13 @@ import (
 	"hash/crc32"
 )
 
-// blockBytes is how much text shares one Huffman code.
-const blockBytes = 256 << 10
+// partBytes is how much text is searched, and weighed for a Huffman code, before it is written.
+const partBytes = 128 << 10
 
 // header is a gzip member's: deflate, no name, no time, the fastest method, an unknown system.
 var header = [10]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255}
 
-// Writer keeps what a compression needs, some 200 kB, for the next one. The zero Writer is ready. It is not safe for concurrent use.
+// Writer keeps what a compression needs, some 400 kB, for the next one. The zero Writer is ready. It is not safe for concurrent use.
 type Writer struct {
 	finder finder
 	coder  coder
@@ -27,19 +27,16 @@ type Writer struct {
 func (w *Writer) Append(dst, text []byte) []byte {
 	dst = append(dst, header[:]...)
 	w.finder.reset(text)
-	w.coder.bits = bitBuffer{bytes: dst[:cap(dst)], length: len(dst)}
-	for at := 0; ; {
-		from := at
-		sequences := w.finder.sequences(blockBytes)
+	w.coder.reset(dst)
+	for at := 0; at < len(text); {
+		sequences := w.finder.sequences(partBytes)
+		w.coder.begin(text, at, sequences)
+		w.coder.write(text, at, sequences)
 		at = w.finder.at
-		w.coder.block(text, from, sequences, at == len(text))
-		if at == len(text) {
-			break
-		}
 	}
-	w.finder.text = nil
-	dst = w.coder.bits.finish()
-	w.coder.bits = bitBuffer{}
+	// A kept writer must not keep the text.
+	w.finder.reset(nil)
+	dst = w.coder.finish()
 	dst = binary.LittleEndian.AppendUint32(dst, crc32.ChecksumIEEE(text))
 	return binary.LittleEndian.AppendUint32(dst, uint32(len(text)))
 }

@@ -60,10 +60,10 @@ const repeat = 16
 // head writes the codes themselves, section 3.2.7 of RFC 1951.
 func (c *coder) head() {
 	var lengths [literalSymbols + distanceSymbols]byte
-	for i, code := range c.literals {
+	for i, code := range c.codes.literals {
 		lengths[i] = byte(code >> 16)
 	}
-	for i, code := range c.distances {
+	for i, code := range c.codes.distances {
 		lengths[literalSymbols+i] = byte(code >> 16)
 	}
 	var weights [len(lengthOrder)]uint32

@@ -4,7 +4,7 @@
 // reads, however slowly, is a reference to a body that it shares with others. Few bodies are made at a time, and those that are being
 // sent may take so many bytes; beyond that requests wait, and are refused in the end. Buffers serve again once the last reader is done.
 //
-// The package knows nothing of what it sends.
+// The package knows nothing of what it sends but its type: gzip of text of metrics is made by a compressor for such text.
 package answer
 
 import (
@@ -33,7 +33,7 @@ type Key struct {
 // Answer is a body that can be made, and its type.
 type Answer struct {
 	Key Key
-	// ContentType is the value of the header.
+	// ContentType is the value of the header. It also tells how the body is compressed best.
 	ContentType string
 	// Append appends the body to buffer and returns it. It runs in a goroutine of its own, for all who wait, and at most once at a
 	// time for a key that has a number. An error of it is answered with 500 and its text; the next request has it called again.

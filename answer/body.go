@@ -173,7 +173,7 @@ func (s *Store) make(b *body, a Answer) (bytes []byte, err error) {
 		return nil, err
 	}
 	defer s.leave()
-	bytes, err = s.compressors.append(b.bytes[:0], plain.bytes, b.key.encoding)
+	bytes, err = s.compressors.append(b.bytes[:0], plain.bytes, a.ContentType, b.key.encoding)
 	if err != nil {
 		return nil, fmt.Errorf("compress with %s: %w", b.key.encoding, err)
 	}

@@ -125,7 +125,8 @@ func (f *finder) search(current *line) (bucket uint8) {
 	}
 	f.opening(&m, before, alike)
 	self := -1
-	for m.at < current.end {
+	// The rest of a line of more fields is new: looking for their ends would take the square of its length.
+	for m.at < current.end && m.field+1 < mostFields {
 		switch other := otherOf(m.source, before, alike); {
 		case other != m.source && f.take(&m, other, other.field(m.field)+m.at-current.fields[m.field]):
 			continue
@@ -156,14 +157,20 @@ func (f *finder) opening(m *match, before, alike *line) {
 			m.source, length = alike, other
 		}
 	}
-	from := m.source.start
-	if length < leastMatch && f.text[before.start] == '#' {
-		m.source = before
-		from = before.start + len(commentStart)
-		length = f.matches(from, m.at, m.current.end)
-	}
 	if length >= leastMatch {
-		f.refer(m, m.source, from, length)
+		f.refer(m, m.source, m.source.start, length)
+		return
+	}
+	m.source = before
+	if f.text[before.start] != '#' {
+		return
+	}
+	// The name stands in the comment above, whose fields are not those of this line.
+	from := before.start + len(commentStart)
+	if length := f.matches(from, m.at, m.current.end); length >= leastMatch {
+		f.plan.ok = false
+		f.add(from, m.at, length)
+		m.at += length
 	}
 }
 

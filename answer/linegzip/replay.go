@@ -115,7 +115,7 @@ func (f *finder) replay(current *line, r *row) bool {
 	var bases [mostSteps]int
 	var at, from int
 	switch near, planned := end-r.at <= window, r.count > 0 && r.after == f.last; {
-	case planned && !(near && r.literal) && f.reach(current, r, &bases):
+	case planned && (!near || !r.literal) && f.reach(current, r, &bases):
 		at, from = f.steps(current, r, &bases)
 	case near:
 		at, from = f.near(current, r)

@@ -12,9 +12,9 @@ const (
 	// longest is the most bytes that one reference stands for, shortest the fewest.
 	longest, shortest = 258, 3
 	// sampled: 64 sequences of so many times 64 are weighed for a code. A text is much the same from line to line.
-	sampled = 4
+	sampled = 8
 	// tolerance is by how many percent a block may be larger for having the code of the one before.
-	tolerance = 2
+	tolerance = 3
 )
 
 // bitBuffer appends bits, the lowest first, to bytes[:length].

@@ -12,7 +12,7 @@ import (
 )
 
 // partBytes is how much text is searched, and weighed for a Huffman code, before it is written.
-const partBytes = 128 << 10
+const partBytes = 192 << 10
 
 // header is a gzip member's: deflate, no name, no time, the fastest method, an unknown system.
 var header = [10]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255}

@@ -3,18 +3,21 @@ package linegzip
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 )
 
 const (
-	// leastRun is how long a run of literals must be to be looked up, keptRuns how many are remembered; a power of two.
-	leastRun, keptRuns = 16, 1 << runBits
-	runBits            = 10
+	// leastRun and mostRun are how long a run of literals must and may be to be remembered, keptRuns how many are; a power of two.
+	leastRun, mostRun = 16, 1<<16/mostBits - 1
+	keptRuns          = 1 << runBits
+	runBits           = 11
 )
 
 // run is where a run of literals stands in the text, and in what was written with the present code.
 type run struct {
-	at, length     int
-	position, bits int
+	position     int
+	at           uint32
+	length, bits uint16
 }
 
 // runs remembers runs of literals by a hash. The IDs of pods and containers come again in every metric, beyond deflate's window, and copying
@@ -29,11 +32,13 @@ func (c *coder) writeRun(text []byte, at, length int) {
 	// The first bytes may be digits of the number before: those in the middle tell runs apart.
 	h := binary.LittleEndian.Uint64(literals[length/2:]) * 0x9e3779b97f4a7c15
 	r := &c.runs[h>>(64-runBits)]
-	if r.length == length && bytes.Equal(literals, text[r.at:r.at+length]) {
-		c.bits.repeat(r.position, r.bits)
+	if int(r.length) == length && bytes.Equal(literals, text[r.at:int(r.at)+length]) {
+		c.bits.repeat(r.position, int(r.bits))
 		return
 	}
 	position := c.bits.position()
 	c.writeLiterals(literals)
-	*r = run{at: at, length: length, position: position, bits: c.bits.position() - position}
+	if length <= mostRun && at <= math.MaxUint32 {
+		*r = run{position: position, at: uint32(at), length: uint16(length), bits: uint16(c.bits.position() - position)}
+	}
 }

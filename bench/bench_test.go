@@ -223,9 +223,9 @@ func inKernel(t *testing.T, ids []string) []*competitor {
 	}
 	t.Logf("the reader in the kernel keeps %d KiB of records", walker.Memory()>>10)
 	return []*competitor{
-		{name: "bpf: core pass", run: func() { take(snapshot.Core) }},
+		{name: "bpf: core pass", run: func() { take(corePass) }},
 		{name: "bpf: pass of every group", run: func() { take(snapshot.All) }},
-		{name: "bpf: pass for /metrics/resource", run: func() { take(snapshot.CPUUse | snapshot.MemoryUse) }},
+		{name: "bpf: pass for /metrics/resource", run: func() { take(resourcePass) }},
 		{name: "bpf: /metrics/cadvisor whole: pass, render, gzip", run: whole(t, take)},
 	}
 }
@@ -240,9 +240,9 @@ func ours(t *testing.T, ids []string) []*competitor {
 	}
 	return []*competitor{
 		{name: "bare preads of the same files", run: func() { c.Floor() }},
-		{name: "core pass", run: func() { take(snapshot.Core) }},
+		{name: "core pass", run: func() { take(corePass) }},
 		{name: "pass of every group", run: func() { take(snapshot.All) }},
-		{name: "pass for /metrics/resource", run: func() { take(snapshot.CPUUse | snapshot.MemoryUse) }},
+		{name: "pass for /metrics/resource", run: func() { take(resourcePass) }},
 		{name: "render /metrics/cadvisor", run: func() { cadvisorText(held) }},
 		{name: "render /metrics/resource", run: func() {
 			renderer.Resource(held, exporter.Options{Groups: snapshot.All, Now: time.Now()})

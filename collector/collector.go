@@ -301,7 +301,7 @@ func (c *Collector) noteTick(at time.Time) {
 	c.ticked = at
 }
 
-// tick reads the CPU counter of every cgroup, unless a pass has just done so. It also empties inotify's queue.
+// tick reads the CPU counter of every cgroup whose rate is shown, unless a pass has just done so. It also empties inotify's queue.
 func (c *Collector) tick() {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -315,6 +315,9 @@ func (c *Collector) tick() {
 	c.reader.Begin(now, snapshot.CPU)
 	var scratch snapshot.Cgroup
 	for _, known := range c.tree.Cgroups() {
+		if known.Identity.Kind == snapshot.SandboxCgroup {
+			continue
+		}
 		if usage, ok := c.reader.ReadUsage(known, &scratch); ok {
 			known.History.Add(now, usage)
 		}

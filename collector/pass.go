@@ -85,7 +85,7 @@ func (c *Collector) readCgroups(s *snapshot.Snapshot, now time.Time) {
 	(s.Groups & (snapshot.Core | snapshot.Limits)).Each(func(i int, _ string) {
 		s.Readings[i] = snapshot.Reading{Time: now, Took: took}
 	})
-	if s.Groups&snapshot.CPU != 0 {
+	if s.Groups&snapshot.CPU != 0 && s.Groups.Has(snapshot.Slices) {
 		c.lastCPU = now
 	}
 }
@@ -96,6 +96,10 @@ func (c *Collector) readCgroup(s *snapshot.Snapshot, known *cgroup.Cgroup, now t
 		return false
 	}
 	record := nextRecord(s)
+	if !wanted(known.Identity, s.Groups) {
+		record.Identity = known.Identity
+		return true
+	}
 	if !c.reader.Read(known, record, s.Groups) {
 		*record = snapshot.Cgroup{}
 		s.Cgroups = s.Cgroups[:len(s.Cgroups)-1]
@@ -113,6 +117,17 @@ func (c *Collector) readCgroup(s *snapshot.Snapshot, known *cgroup.Cgroup, now t
 	}
 	if known.Identity.ID == "/" {
 		c.completeRoot(s, record)
+	}
+	return true
+}
+
+// wanted tells whether a request for such groups is for those of this cgroup.
+func wanted(who *snapshot.Identity, groups snapshot.Groups) bool {
+	switch who.Kind {
+	case snapshot.PlainCgroup:
+		return groups.Has(snapshot.Slices) || who.ID == "/"
+	case snapshot.SandboxCgroup:
+		return groups.Has(snapshot.Sandboxes)
 	}
 	return true
 }

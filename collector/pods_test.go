@@ -136,6 +136,35 @@ func TestPodsOfASnapshot(t *testing.T) {
 	}
 }
 
+// A request reads the figures of those cgroups that it names, and has all of them by name.
+func TestCgroupsThatNobodyAsksFor(t *testing.T) {
+	group, sandbox, container := makePod(t)
+	slice := cgrouptest.New(t)
+	source := &names{}
+	source.tell(testPod())
+	c := newTest(t, func(o *Options) { o.MaxAge, o.Names = 0, source })
+	const asked = snapshot.CPUUse | snapshot.Memory | snapshot.Limits
+	for _, test := range []struct {
+		of                  snapshot.Groups
+		slices, ofSandboxes bool
+	}{{0, false, false}, {snapshot.Slices, true, false}, {snapshot.Sandboxes, false, true}, {snapshot.Everywhere, true, true}} {
+		s := mustSnapshot(t, c, asked|test.of)
+		for id, want := range map[string]bool{"/": true, group.ID: true, container.ID: true, slice.ID: test.slices, sandbox.ID: test.ofSandboxes} {
+			record := s.Find(id)
+			if record == nil || record.Identity.ID != id {
+				t.Errorf("of %b: %s has no record", test.of, id)
+				continue
+			}
+			if _, got := record.Get(snapshot.CPUUsage); got != want || (record.Spec != nil) != want {
+				t.Errorf("of %b: figures of %s: got %t with limits %t, want %t", test.of, id, got, record.Spec != nil, want)
+			}
+		}
+	}
+	if usage, ok := mustSnapshot(t, c, asked).Find(sandbox.ID).Get(snapshot.MemoryUsage); ok {
+		t.Errorf("a pass that does not read the sandbox shows %d bytes of another's", usage)
+	}
+}
+
 // Interfaces are those of the pod's own namespace, by any process in it, and not kept when the pod is gone.
 func TestPodNetwork(t *testing.T) {
 	_, sandbox, container := makePod(t)

@@ -43,6 +43,10 @@ func NewCadvisorHandler(source Source, o HandlerOptions) http.Handler {
 	}
 	h := newHandler("/metrics/cadvisor", source, o, nil)
 	h.families = o.Series.families
+	h.cgroups = snapshot.Everywhere
+	if o.Series.slices == NoSlices {
+		h.cgroups = snapshot.Sandboxes
+	}
 	h.render = func(r *Renderer, s *snapshot.Snapshot, shown Options) []byte {
 		shown.Series = o.Series
 		body := r.Cadvisor(s, shown)
@@ -52,7 +56,7 @@ func NewCadvisorHandler(source Source, o HandlerOptions) http.Handler {
 	return h
 }
 
-// NewResourceHandler serves /metrics/resource from source, which it asks for CPU, memory and limits alone.
+// NewResourceHandler serves /metrics/resource from source, which it asks for CPU and memory alone, of the root, pods and containers.
 func NewResourceHandler(source Source, o HandlerOptions) http.Handler {
 	h := newHandler("/metrics/resource", source, o, (*Renderer).Resource)
 	h.serves, h.families = resourceGroups, resourceFamilies
@@ -65,6 +69,8 @@ type handler struct {
 	options HandlerOptions
 	// serves are the groups that the endpoint can show.
 	serves snapshot.Groups
+	// cgroups say of which it shows them, beside the root, pods and containers.
+	cgroups snapshot.Groups
 	// families are those that it shows.
 	families []family
 	render   func(*Renderer, *snapshot.Snapshot, Options) []byte

@@ -22,14 +22,15 @@ type source struct {
 	s   *snapshot.Snapshot
 	err error
 
-	mu     sync.Mutex
-	wanted snapshot.Groups
+	mu sync.Mutex
+	// wanted are the groups that it was last asked for, cgroups says of which cgroups.
+	wanted, cgroups snapshot.Groups
 }
 
 func (s *source) Snapshot(_ context.Context, want snapshot.Groups) (*snapshot.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wanted = want
+	s.wanted, s.cgroups = want&^snapshot.Everywhere, want&snapshot.Everywhere
 	return s.s, s.err
 }
 
@@ -55,7 +56,7 @@ func TestHandlersAnswer(t *testing.T) {
 		render  func(*snapshot.Snapshot, Options) []byte
 		wanted  snapshot.Groups
 	}{
-		{"cadvisor", NewCadvisorHandler(src, o), r.Cadvisor, snapshot.All},
+		{"cadvisor", NewCadvisorHandler(src, o), r.Cadvisor, snapshot.All &^ snapshot.Everywhere},
 		{"resource", NewResourceHandler(src, o), r.Resource, snapshot.CPUUse | snapshot.MemoryUse | snapshot.Limits},
 	} {
 		for _, format := range []Format{Text, OpenMetrics} {
@@ -87,7 +88,7 @@ func TestHandlersAnswer(t *testing.T) {
 }
 
 func TestCollect(t *testing.T) {
-	const on = snapshot.All &^ snapshot.Process
+	const on = snapshot.All &^ snapshot.Everywhere &^ snapshot.Process
 	askForGroups(t, on, []groupsRequest{
 		{"none named", "", 200, on, "container_memory_rss", "container_sockets"},
 		{"one", "?collect[]=memory", 200, snapshot.Memory, "container_memory_rss", "container_spec_"},
@@ -99,6 +100,30 @@ func TestCollect(t *testing.T) {
 		{"switched off", "?collect[]=memory&collect[]=process", 400, 0, "switched off on this node: process", "container_"},
 	})
 	askResourceForCPU(t, on, "collect[]=cpu&collect[]=io")
+}
+
+// Figures are read of those cgroups alone that an answer shows.
+func TestCgroupsThatAreRead(t *testing.T) {
+	choose := func(slices string) HandlerOptions {
+		return HandlerOptions{Groups: snapshot.All, Series: mustSeries(t, SeriesOptions{Slices: slices})}
+	}
+	for _, test := range []struct {
+		name    string
+		options HandlerOptions
+		make    func(Source, HandlerOptions) http.Handler
+		want    snapshot.Groups
+	}{
+		{"cadvisor", HandlerOptions{Groups: snapshot.All}, NewCadvisorHandler, snapshot.Everywhere},
+		{"cadvisor, slices at the top", choose("top"), NewCadvisorHandler, snapshot.Everywhere},
+		{"cadvisor, no slices", choose("none"), NewCadvisorHandler, snapshot.Sandboxes},
+		{"resource", HandlerOptions{Groups: snapshot.All}, NewResourceHandler, 0},
+	} {
+		src := &source{s: smallSnapshot()}
+		get(test.make(src, test.options), "/x", "")
+		if src.cgroups != test.want {
+			t.Errorf("%s: asked for cgroups %b, want %b", test.name, src.cgroups, test.want)
+		}
+	}
 }
 
 // groupsRequest is a query that chooses groups, what the source is then asked for, and what the answer has and has not.

@@ -17,7 +17,7 @@ const (
 // groups turns a query into the groups to show: those that ?collect[]= names, or else all that are switched on, less those that
 // ?exclude[]= names. An error is the client's fault, and one line for them.
 func (h *handler) groups(query url.Values) (snapshot.Groups, error) {
-	asked := h.options.Groups
+	asked := h.options.Groups &^ snapshot.Everywhere
 	if words := query[collectParameter]; len(words) > 0 {
 		named, err := snapshot.ParseGroups(words)
 		if err != nil {
@@ -42,7 +42,7 @@ func (h *handler) groups(query url.Values) (snapshot.Groups, error) {
 }
 
 // needs returns what must be read for the families that show the groups: what they show, and what decides whether they do. What is
-// switched off is not read, and no more than somebody sees.
+// switched off is not read, and no more than somebody sees: neither in groups nor in cgroups.
 func (h *handler) needs(groups snapshot.Groups) snapshot.Groups {
 	var needed snapshot.Groups
 	for i := range h.families {
@@ -51,5 +51,5 @@ func (h *handler) needs(groups snapshot.Groups) snapshot.Groups {
 			needed |= shown | f.needs
 		}
 	}
-	return needed & h.options.Groups
+	return needed&h.options.Groups | h.cgroups
 }

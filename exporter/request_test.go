@@ -9,7 +9,7 @@ import (
 )
 
 func TestExclude(t *testing.T) {
-	const on = snapshot.All &^ snapshot.Process
+	const on = snapshot.All &^ snapshot.Everywhere &^ snapshot.Process
 	askForGroups(t, on, []groupsRequest{
 		{"one", "?exclude[]=memory", 200, on &^ snapshot.Memory, "container_cpu_user", "container_memory_rss"},
 		{"several", "?exclude[]=core&exclude[]=storage", 200, snapshot.Network | snapshot.Limits, "container_network", "container_threads "},

@@ -36,6 +36,11 @@ const (
 	// MemoryDetail is memory.peak and memory.events (v2), and the rest of memory.* on v1.
 	MemoryDetail
 
+	// Slices and Sandboxes say of which cgroups, beside the root, pods and their containers, the groups are read: Slices are those of no
+	// pod, Sandboxes those of the processes that hold a pod's namespaces. Without them, a snapshot has the Identity of such cgroups alone.
+	Slices
+	Sandboxes
+
 	groupsEnd
 
 	// CPU is all of cpu.stat (v2), cpuacct.usage, cpuacct.stat and cpu.stat (v1).
@@ -44,7 +49,9 @@ const (
 	Memory = MemoryUse | MemoryDetail
 	// Core is what every full pass reads of every cgroup.
 	Core = CPU | Memory | IO | Pids | Pressure
-	// All is every group.
+	// Everywhere is what has the groups read of every cgroup.
+	Everywhere = Slices | Sandboxes
+	// All is every group, of every cgroup.
 	All = groupsEnd - 1
 )
 

@@ -12,7 +12,8 @@ type Snapshot struct {
 	Sequence uint64
 	// Taken is when the pass began. It rises strictly, by a millisecond at least, from snapshot to snapshot.
 	Taken time.Time
-	// Groups are the groups that this snapshot holds. The others are absent throughout.
+	// Groups are the groups that this snapshot holds. The others are absent throughout. Without [Slices] or [Sandboxes], such cgroups have
+	// their Identity alone.
 	Groups Groups
 	// Readings tells for each group when it was read, by the index of Groups.Each.
 	Readings [GroupCount]Reading

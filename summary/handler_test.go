@@ -100,9 +100,9 @@ func checkAnswer(t *testing.T, recorder *httptest.ResponseRecorder, wanted snaps
 	if (got.Node.Fs == nil) != short || (got.Node.IO == nil) != short || (got.Node.Rlimit == nil) != short || (got.Node.Network == nil) != short {
 		t.Errorf("got %+v, want short: %v", got.Node, short)
 	}
-	want := snapshot.All &^ (snapshot.CPUDetail | snapshot.MemoryDetail | snapshot.IO | snapshot.Pids)
+	want := snapshot.All &^ (snapshot.CPUDetail | snapshot.MemoryDetail | snapshot.IO | snapshot.Pids | snapshot.Sandboxes)
 	if short {
-		want = snapshot.CPUUse | snapshot.MemoryUse | snapshot.Pressure | snapshot.Limits
+		want = snapshot.CPUUse | snapshot.MemoryUse | snapshot.Pressure | snapshot.Limits | snapshot.Slices
 	}
 	if len(got.Pods) != 3 {
 		t.Errorf("got %d pods, want 3", len(got.Pods))

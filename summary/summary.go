@@ -22,8 +22,8 @@ type Options struct {
 
 // The groups of a snapshot that a summary shows.
 const (
-	// CPUAndMemory is what only_cpu_and_memory shows.
-	CPUAndMemory = snapshot.CPUUse | snapshot.MemoryUse | snapshot.Pressure | snapshot.Limits
+	// CPUAndMemory is what only_cpu_and_memory shows. System containers are slices or services; a pod's sandbox is not shown.
+	CPUAndMemory = snapshot.CPUUse | snapshot.MemoryUse | snapshot.Pressure | snapshot.Limits | snapshot.Slices
 	// Full is what the full summary shows: all but devices and numbers of threads, so their files are not read.
 	Full = CPUAndMemory | snapshot.Network | snapshot.Process | snapshot.Storage
 )

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nodevitals/nodevitals/collector/machine/hostfile"
 )
 
 // folder is an open folder. Its methods take paths that end in a zero byte, as the kernel does: the wrappers of x/sys make
@@ -64,6 +66,17 @@ func (f folder) linkStartsWith(path, buffer []byte, prefix string) (bool, error)
 		return false, errno
 	}
 	return errno == 0 && int(n) >= len(prefix) && string(buffer[:len(prefix)]) == prefix, nil
+}
+
+// isSocket tells whether the present process's descriptor of that number, which ends in a zero byte, is a socket. To ask that takes a fifteenth of
+// what reading the link takes, and the agent has more descriptors than anybody.
+func isSocket(name []byte) bool {
+	number, ok := hostfile.Uint(name[:len(name)-1])
+	if !ok {
+		return false
+	}
+	var stat unix.Stat_t
+	return unix.Fstat(int(number), &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFSOCK
 }
 
 // nameOffset is where the name begins in the kernel's struct linux_dirent64; two bytes of length stand at 16.

@@ -1,13 +1,15 @@
 // Package process counts the processes of cgroups, with their descriptors and sockets.
 //
 // Counting descriptors is cheap: one statx a process on Linux 6.2 and later. Finding the sockets among them takes a readlink
-// for each, so their number a round is bounded, and rounds take turns.
+// for each, of some 3 µs. So they are looked for where the number of a process's descriptors has changed; where it has not, some are looked at
+// anew in each round, in turns, since a file may have made way for a socket.
 package process
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,13 +17,19 @@ import (
 	"github.com/nodevitals/nodevitals/snapshot"
 )
 
-// DefaultLinks is the number of links that are read in a round unless a Budget says otherwise: some 20 ms of CPU.
-const DefaultLinks = 20000
+// The numbers of links that are read in a round unless a Budget says otherwise.
+const (
+	DefaultLinks = 20000
+	DefaultAgain = 3000
+)
 
 // Budget bounds the work of one round.
 type Budget struct {
-	// Links is how many links of /proc/PID/fd are read; 0 is DefaultLinks. One cgroup is read whole even if it has more.
+	// Links is how many links of /proc/PID/fd are read of processes whose number of descriptors has changed; 0 is DefaultLinks. One cgroup is
+	// read whole even if it has more.
 	Links int
+	// Again is how many are read of processes whose number has not; 0 is DefaultAgain. One process is read whole even if it has more.
+	Again int
 }
 
 // Options say where and how much to read.
@@ -50,8 +58,9 @@ const FirstPID = -1
 // Reader counts processes. It remembers where the last round stopped, and is not safe for concurrent use.
 type Reader struct {
 	hostRoot string
-	links    int
+	budget   Budget
 	v1       bool
+	own      int
 	proc     folder
 	sight    sight
 	// sized tells that the kernel gives the number of descriptors as the size of /proc/PID/fd (Linux 6.2).
@@ -59,28 +68,43 @@ type Reader struct {
 	// next is the path of the target whose sockets the next round counts first, nextAt its place in this one.
 	next   string
 	nextAt int
+	// sockets are those of each process, as they were last counted; round numbers the rounds.
+	sockets map[int]counted
+	round   uint64
 
 	path, text, entries []byte
-	pids                []int
-	link                [8]byte
+	// pids are the processes of the present target, counts their descriptors.
+	pids   []int
+	counts []uint64
+	link   [8]byte
+}
+
+// counted says how many sockets a process had among so many descriptors.
+type counted struct {
+	descriptors, sockets uint64
+	// round is the last one that met the process.
+	round uint64
 }
 
 // NewReader makes a reader.
 func NewReader(options Options) *Reader {
-	links := options.Budget.Links
-	if links <= 0 {
-		links = DefaultLinks
+	budget := options.Budget
+	if budget.Links <= 0 {
+		budget.Links = DefaultLinks
+	}
+	if budget.Again <= 0 {
+		budget.Again = DefaultAgain
 	}
 	return &Reader{
-		hostRoot: options.HostRoot, links: links, v1: options.V1, proc: noFolder, sight: look(options.HostRoot),
-		text: make([]byte, 4096), entries: make([]byte, 32<<10),
+		hostRoot: options.HostRoot, budget: budget, v1: options.V1, own: os.Getpid(), proc: noFolder, sight: look(options.HostRoot),
+		sockets: make(map[int]counted), text: make([]byte, 4096), entries: make([]byte, 32<<10),
 	}
 }
 
 // round is what one call of Read counts.
 type round struct {
-	// left is how many links may still be read; spent tells that a target had to do without.
-	left  int
+	// left is how much of the budget there still is; spent tells that a target had to do without.
+	left  Budget
 	spent bool
 	// denied counts targets with hidden processes; failure is the first other error.
 	denied  int
@@ -90,8 +114,8 @@ type round struct {
 // Read counts every target into its Values: ProcessCount, ProcessFDs, ProcessSockets and, with a LimitsPID, ProcessNoFileSoft.
 // What cannot be known is absent: all of it if cgroup.procs cannot be read, or leaves out processes (v1, seen from a PID namespace other
 // than the machine's first); all but the count of processes if its numbers are not those of the host's /proc; descriptors or sockets if
-// only one process of the cgroup hides them. When the budget of links is spent, the sockets of the other targets stay those of the round before, and
-// the next round starts with them. A cgroup or process that is gone is no error.
+// only one process of the cgroup hides them. When the budget of links is spent, the sockets of the other targets, or of their processes with as many
+// descriptors as before, stay those of the round before, and the next round starts with them. A cgroup or process that is gone is no error.
 //
 // It returns one error that counts the targets with hidden processes, wrapping [fs.ErrPermission], and one for the first
 // other failure.
@@ -106,7 +130,8 @@ func (r *Reader) Read(targets []Target, _ time.Time) error {
 		}
 		return err
 	}
-	current := round{left: r.links}
+	r.round++
+	current := round{left: r.budget}
 	start := r.start(targets)
 	for step := range targets {
 		at := (start + step) % len(targets)
@@ -118,6 +143,7 @@ func (r *Reader) Read(targets []Target, _ time.Time) error {
 	if !current.spent {
 		r.next, r.nextAt = "", 0
 	}
+	r.forget()
 	if !r.sight.numbered {
 		return errOtherNumbers
 	}
@@ -186,7 +212,7 @@ func (r *Reader) count(target *Target, current *round) (postponed bool) {
 		current.hide(target, err)
 	} else {
 		values.Set(snapshot.ProcessFDs, descriptors)
-		postponed = r.countSockets(target, descriptors, current)
+		postponed = r.countSockets(target, current)
 	}
 	r.setLimit(target)
 	return postponed
@@ -210,32 +236,16 @@ func (r *Reader) setLimit(target *Target) {
 	}
 }
 
-// countSockets counts the sockets of the present pids if the budget allows. The first cgroup of a round that has any
-// descriptors is always counted: else one with more than the whole budget would never be.
-func (r *Reader) countSockets(target *Target, descriptors uint64, current *round) (postponed bool) {
-	whole := current.left == r.links
-	if current.spent || (descriptors > uint64(max(current.left, 0)) && !whole) {
-		return true
-	}
-	sockets, links, err := r.readSockets()
-	current.left -= links
-	if err != nil {
-		target.Values.Clear(snapshot.ProcessSockets)
-		current.hide(target, err)
-		return false
-	}
-	target.Values.Set(snapshot.ProcessSockets, sockets)
-	return false
-}
-
-// countDescriptors sums up the descriptors of the present pids.
+// countDescriptors sums up the descriptors of the present pids, and keeps each process's.
 func (r *Reader) countDescriptors() (uint64, error) {
 	var total uint64
+	r.counts = r.counts[:0]
 	for _, pid := range r.pids {
 		count, err := r.descriptors(pid)
 		if err != nil {
 			return 0, err
 		}
+		r.counts = append(r.counts, count)
 		total += count
 	}
 	return total, nil
@@ -262,19 +272,6 @@ func (r *Reader) descriptors(pid int) (uint64, error) {
 	return size, nil
 }
 
-// readSockets counts the sockets among the descriptors of the present pids, and the links it read.
-func (r *Reader) readSockets() (sockets uint64, links int, err error) {
-	for _, pid := range r.pids {
-		count, found, err := r.list(pid, true)
-		links += int(count)
-		if err != nil {
-			return 0, links, err
-		}
-		sockets += found
-	}
-	return sockets, links, nil
-}
-
 // list counts the entries of /proc/PID/fd, and if asked for, the sockets among them. A process that is gone has none.
 func (r *Reader) list(pid int, sockets bool) (count, found uint64, err error) {
 	r.setPath(pid, "/fd")
@@ -290,9 +287,14 @@ func (r *Reader) list(pid int, sockets bool) (count, found uint64, err error) {
 		if !sockets || denied != nil {
 			return
 		}
-		// Links that vanish meanwhile are descriptors that were closed.
 		var is bool
-		if is, denied = descriptors.linkStartsWith(name, r.link[:], "socket:"); is {
+		if pid == r.own {
+			is = isSocket(name)
+		} else {
+			// Links that vanish meanwhile are descriptors that were closed.
+			is, denied = descriptors.linkStartsWith(name, r.link[:], "socket:")
+		}
+		if is {
 			found++
 		}
 	})

@@ -183,7 +183,7 @@ type crowdOfCgroups struct {
 const cgroupMount = "/sys/fs/cgroup"
 
 func newCrowd() (*crowdOfCgroups, error) {
-	c := &crowdOfCgroups{parent: "/nodevitals-bench-" + strconv.Itoa(os.Getpid())}
+	c := &crowdOfCgroups{parent: "/nodevitals-bench-" + strconv.Itoa(os.Getpid()) + "/kubepods"}
 	if cgroupVersion() == 2 {
 		c.mounts = []string{cgroupMount}
 	} else {
@@ -201,8 +201,10 @@ func newCrowd() (*crowdOfCgroups, error) {
 	if len(c.mounts) == 0 {
 		return nil, fmt.Errorf("no cgroups at %s", cgroupMount)
 	}
-	if err := c.create(c.parent); err != nil {
-		return nil, errors.Join(err, c.remove())
+	for _, id := range []string{filepath.Dir(c.parent), c.parent} {
+		if err := c.create(id); err != nil {
+			return nil, errors.Join(err, c.remove())
+		}
 	}
 	return c, nil
 }
@@ -234,7 +236,8 @@ func (c *crowdOfCgroups) create(id string) error {
 // grow makes cgroups until there are so many.
 func (c *crowdOfCgroups) grow(size int) error {
 	for len(c.ids) < size {
-		id := c.parent + "/" + strconv.Itoa(len(c.ids))
+		// By its path it is a pod's, whose figures every answer shows.
+		id := c.parent + "/pod" + strconv.Itoa(len(c.ids))
 		if err := c.create(id); err != nil {
 			return err
 		}
@@ -263,7 +266,7 @@ func (c *crowdOfCgroups) remove() error {
 		_ = p.Wait() // it was killed
 	}
 	var failed []error
-	for _, id := range append(c.ids, c.parent) {
+	for _, id := range append(c.ids, c.parent, filepath.Dir(c.parent)) {
 		for _, mount := range c.mounts {
 			err := cluster.Await(context.Background(), time.Minute, "cgroup "+mount+id+" to be empty", func(context.Context) error {
 				if err := os.Remove(mount + id); !errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,6 @@
 // Package answer sends bodies that many clients ask for at once, in bounded memory.
 //
-// A body is made once for all requests that want the same one, and compressed once for each encoding. What a client holds while it
+// A body is made once for all requests that want the same one in the same encoding. What a client holds while it
 // reads, however slowly, is a reference to a body that it shares with others. Few bodies are made at a time, and those that are being
 // sent may take so many bytes; beyond that requests wait, and are refused in the end. Buffers serve again once the last reader is done.
 //
@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -38,6 +39,9 @@ type Answer struct {
 	// Append appends the body to buffer and returns it. It runs in a goroutine of its own, for all who wait, and at most once at a
 	// time for a key that has a number. An error of it is answered with 500 and its text; the next request has it called again.
 	Append func(buffer []byte) ([]byte, error)
+	// Write, if there is one, writes the same body in pieces, for an encoding to be made of it while it is rendered: a large body then never
+	// stands whole in memory beside its compressed form. It runs as Append does, once for each encoding.
+	Write func(to io.Writer) error
 }
 
 // Options bound a Store. Zero values take the defaults.

@@ -3,6 +3,7 @@ package answer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"time"
 
@@ -159,6 +160,9 @@ func (s *Store) make(b *body, a Answer) (bytes []byte, err error) {
 		defer s.leave()
 		return a.Append(b.bytes[:0])
 	}
+	if a.Write != nil {
+		return s.makeInPieces(b, a)
+	}
 	plain := s.acquire(bodyKey{Key: a.Key}, a)
 	defer s.release(plain, true)
 	select {
@@ -173,9 +177,54 @@ func (s *Store) make(b *body, a Answer) (bytes []byte, err error) {
 		return nil, err
 	}
 	defer s.leave()
-	bytes, err = s.compressors.append(b.bytes[:0], plain.bytes, a.ContentType, b.key.encoding)
+	bytes, err = s.compressors.append(b.bytes[:0], of(plain.bytes, a.ContentType), b.key.encoding)
 	if err != nil {
 		return nil, fmt.Errorf("compress with %s: %w", b.key.encoding, err)
 	}
 	return bytes, nil
+}
+
+// makeInPieces returns the bytes of a body that is compressed while it is rendered.
+func (s *Store) makeInPieces(b *body, a Answer) ([]byte, error) {
+	if err := s.enter(b, true); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	// How large the text is that is never seen whole: that of the last one of its kind is remembered as if it had been.
+	text := bodyKey{Key: a.Key}.kind()
+	s.mutex.Lock()
+	s.stats.Rendered++
+	from := source{contentType: a.ContentType, size: s.sizes[text]}
+	s.mutex.Unlock()
+	var written int
+	var failed error
+	from.write = func(to io.Writer) error {
+		counting := &counter{to: to}
+		failed = a.Write(counting)
+		written = counting.bytes
+		return failed
+	}
+	bytes, err := s.compressors.append(b.bytes[:0], from, b.key.encoding)
+	if failed != nil {
+		return nil, failed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compress with %s: %w", b.key.encoding, err)
+	}
+	s.mutex.Lock()
+	s.noteSize(text, written)
+	s.mutex.Unlock()
+	return bytes, nil
+}
+
+// counter counts what it hands on.
+type counter struct {
+	to    io.Writer
+	bytes int
+}
+
+func (c *counter) Write(piece []byte) (int, error) {
+	n, err := c.to.Write(piece)
+	c.bytes += n
+	return n, err
 }

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"io"
 	"strings"
 	"sync"
 
@@ -34,15 +35,30 @@ type compressors struct {
 	zstd    sync.Pool
 }
 
-// append appends plain, which is of a type, in an encoding to buffer.
-func (c *compressors) append(buffer, plain []byte, contentType string, e encoding) ([]byte, error) {
+// source is a body that is to be compressed: its type, how large it is or is likely to be, and how to have it written.
+type source struct {
+	contentType string
+	size        int
+	write       func(io.Writer) error
+}
+
+// of is the source of a body that stands in memory.
+func of(plain []byte, contentType string) source {
+	return source{contentType, len(plain), func(to io.Writer) error {
+		_, err := to.Write(plain)
+		return err
+	}}
+}
+
+// append appends a body in an encoding to buffer.
+func (c *compressors) append(buffer []byte, from source, e encoding) ([]byte, error) {
 	switch {
 	case e == zstandard:
-		return c.appendZstd(buffer, plain)
-	case len(plain) >= leastMetrics && isMetrics(contentType):
-		return c.appendMetrics(buffer, plain), nil
+		return c.appendZstd(buffer, from)
+	case from.size >= leastMetrics && isMetrics(from.contentType):
+		return c.appendMetrics(buffer, from)
 	default:
-		return c.appendGzip(buffer, plain)
+		return c.appendGzip(buffer, from)
 	}
 }
 
@@ -52,44 +68,38 @@ func isMetrics(contentType string) bool {
 	return name == "text/plain" || name == "application/openmetrics-text"
 }
 
-func (c *compressors) appendMetrics(buffer, plain []byte) []byte {
+func (c *compressors) appendMetrics(buffer []byte, from source) ([]byte, error) {
 	writer, ok := c.metrics.Get().(*linegzip.Writer)
 	if !ok {
 		writer = &linegzip.Writer{}
 	}
-	buffer = writer.Append(buffer, plain)
-	c.metrics.Put(writer)
-	return buffer
+	defer c.metrics.Put(writer)
+	writer.Begin(buffer)
+	err := from.write(writer)
+	buffer = writer.End()
+	if err != nil {
+		return nil, err
+	}
+	return buffer, nil
 }
 
-func (c *compressors) appendGzip(buffer, plain []byte) ([]byte, error) {
+func (c *compressors) appendGzip(buffer []byte, from source) ([]byte, error) {
 	row := 0
-	for len(plain) >= gzipLevels[row].below {
+	for from.size >= gzipLevels[row].below {
 		row++
 	}
-	out := &appender{buffer}
 	writer, ok := c.gzip[row].Get().(*gzip.Writer)
-	if ok {
-		writer.Reset(out)
-	} else {
+	if !ok {
 		var err error
-		if writer, err = gzip.NewWriterLevel(out, gzipLevels[row].level); err != nil {
+		if writer, err = gzip.NewWriterLevel(nil, gzipLevels[row].level); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := writer.Write(plain); err != nil {
-		return nil, err
-	}
-	if err := writer.Close(); err != nil {
-		return nil, err
-	}
-	// A kept writer must not keep the body.
-	writer.Reset(nil)
-	c.gzip[row].Put(writer)
-	return out.bytes, nil
+	defer c.gzip[row].Put(writer)
+	return appendBy(writer, buffer, from)
 }
 
-func (c *compressors) appendZstd(buffer, plain []byte) ([]byte, error) {
+func (c *compressors) appendZstd(buffer []byte, from source) ([]byte, error) {
 	encoder, ok := c.zstd.Get().(*zstd.Encoder)
 	if !ok {
 		var err error
@@ -99,9 +109,29 @@ func (c *compressors) appendZstd(buffer, plain []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	buffer = encoder.EncodeAll(plain, buffer)
-	c.zstd.Put(encoder)
-	return buffer, nil
+	defer c.zstd.Put(encoder)
+	return appendBy(encoder, buffer, from)
+}
+
+// compressor is one of klauspost's.
+type compressor interface {
+	io.WriteCloser
+	Reset(to io.Writer)
+}
+
+// appendBy has a compressor append a body.
+func appendBy(by compressor, buffer []byte, from source) ([]byte, error) {
+	out := &appender{buffer}
+	by.Reset(out)
+	// A kept compressor must not keep the body.
+	defer by.Reset(nil)
+	if err := from.write(by); err != nil {
+		return nil, err
+	}
+	if err := by.Close(); err != nil {
+		return nil, err
+	}
+	return out.bytes, nil
 }
 
 // appender is a writer that appends.

@@ -42,7 +42,7 @@ func TestGzipOfEachTypeAndSize(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// The second time with what is kept of the first.
 			for range 2 {
-				zipped, err := c.append([]byte("before"), test.text, test.contentType, gzipped)
+				zipped, err := c.append([]byte("before"), of(test.text, test.contentType), gzipped)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -48,8 +49,10 @@ func (k *labelKey) ofNumber(n uint32) label { return label{key: k, number: uint6
 
 // encoder appends samples to one buffer. It lives in a Renderer, so that its buffers serve many renders.
 type encoder struct {
-	// buf is the answer as far as it is written.
+	// buf is the answer as far as it is written, or if it is handed on to a writer, what is not yet. err is the writer's first error.
 	buf []byte
+	to  io.Writer
+	err error
 	// labels holds the escaped labels of all blocks, each as `,name="value"`.
 	labels []byte
 	// suffix ends each sample: a timestamp if there is one, and the newline.
@@ -167,6 +170,20 @@ func (e *encoder) series(extra []label) {
 		e.buf = append(e.buf, '}')
 	}
 	e.buf = append(e.buf, ' ')
+}
+
+// pieceBytes is about how much is handed on at a time: more than what compressors look back over, and less than what a processor keeps near.
+const pieceBytes = 64 << 10
+
+// handOn gives whole lines to the writer, if there is one and enough of them. It is called between rows.
+func (e *encoder) handOn(least int) {
+	if e.to == nil || len(e.buf) < least {
+		return
+	}
+	if e.err == nil {
+		_, e.err = e.to.Write(e.buf)
+	}
+	e.buf = e.buf[:0]
 }
 
 // header writes the HELP and TYPE lines of the current family.

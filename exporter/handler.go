@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -53,6 +54,11 @@ func NewCadvisorHandler(source Source, o HandlerOptions) http.Handler {
 		o.Series.account(&r.cut, h.options.Log)
 		return body
 	}
+	h.write = func(r *Renderer, to io.Writer, s *snapshot.Snapshot, shown Options) error {
+		shown.Series = o.Series
+		defer o.Series.account(&r.cut, h.options.Log)
+		return r.WriteCadvisor(to, s, shown)
+	}
 	return h
 }
 
@@ -74,6 +80,8 @@ type handler struct {
 	// families are those that it shows.
 	families []family
 	render   func(*Renderer, *snapshot.Snapshot, Options) []byte
+	// write renders to a writer in pieces; nil: the answer is small.
+	write func(*Renderer, io.Writer, *snapshot.Snapshot, Options) error
 
 	renderers sync.Pool
 }
@@ -128,7 +136,7 @@ func (h *handler) answer(s *snapshot.Snapshot, o Options) answer.Answer {
 	if s != nil {
 		key.Of = s.Sequence
 	}
-	return answer.Answer{Key: key, ContentType: o.Format.ContentType(), Append: func(buffer []byte) ([]byte, error) {
+	made := answer.Answer{Key: key, ContentType: o.Format.ContentType(), Append: func(buffer []byte) ([]byte, error) {
 		o.Now = h.options.Now()
 		renderer := h.renderers.Get().(*Renderer)
 		defer h.renderers.Put(renderer)
@@ -136,4 +144,13 @@ func (h *handler) answer(s *snapshot.Snapshot, o Options) answer.Answer {
 		defer renderer.SetBuffer(nil)
 		return h.render(renderer, s, o), nil
 	}}
+	if h.write != nil {
+		made.Write = func(to io.Writer) error {
+			o.Now = h.options.Now()
+			renderer := h.renderers.Get().(*Renderer)
+			defer h.renderers.Put(renderer)
+			return h.write(renderer, to, s, o)
+		}
+	}
+	return made
 }

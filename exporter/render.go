@@ -6,6 +6,7 @@
 package exporter
 
 import (
+	"io"
 	"time"
 
 	"github.com/nodevitals/nodevitals/snapshot"
@@ -88,9 +89,25 @@ func (r *Renderer) Resource(s *snapshot.Snapshot, o Options) []byte {
 // once SetBuffer(nil) made the Renderer forget it.
 func (r *Renderer) SetBuffer(buffer []byte) { r.encoder.buf = buffer }
 
+// WriteCadvisor writes what [Renderer.Cadvisor] returns to a writer, in pieces of whole lines, so that the answer never stands whole in memory:
+// except under a limit of series, since what it leaves out is known at the end. It returns the writer's first error.
+func (r *Renderer) WriteCadvisor(to io.Writer, s *snapshot.Snapshot, o Options) error {
+	e := &r.encoder
+	if o.Series == nil || o.Series.most == 0 {
+		e.to = to
+	}
+	text := r.Cadvisor(s, o)
+	err := e.err
+	e.to, e.err = nil, nil
+	if err == nil {
+		_, err = to.Write(text)
+	}
+	return err
+}
+
 func (r *Renderer) start(s *snapshot.Snapshot, o Options) *encoder {
 	e := &r.encoder
-	*e = encoder{buf: e.buf[:0], labels: e.labels[:0], suffix: e.suffix[:0], snapshot: s, options: o, layers: e.layers}
+	*e = encoder{buf: e.buf[:0], labels: e.labels[:0], suffix: e.suffix[:0], snapshot: s, options: o, layers: e.layers, to: e.to}
 	if s != nil {
 		e.groups = s.Groups & o.Groups
 	}
@@ -123,6 +140,7 @@ func (r *Renderer) families(table []family, timestamps bool) {
 			e.family, e.headed, e.block = f, false, &noLabels
 			e.stamp(f)
 			r.family(f)
+			e.handOn(pieceBytes)
 		}
 		r.parts = append(r.parts, part{from: from, to: len(e.buf), series: e.count - count})
 	}
@@ -151,6 +169,7 @@ func (r *Renderer) family(f *family) {
 		for i := range e.snapshot.Cgroups {
 			e.block = &r.blocks[i]
 			f.emit(e, &e.snapshot.Cgroups[i])
+			e.handOn(pieceBytes)
 		}
 	}
 }

@@ -180,5 +180,6 @@ func (r *Renderer) rowsInOrder(f *family) {
 		e.block = &r.blocks[one.index]
 		f.emit(e, &e.snapshot.Cgroups[one.index])
 		shown = e.count > count
+		e.handOn(pieceBytes)
 	}
 }

@@ -42,6 +42,7 @@ type line struct {
 
 // finder finds what of each line was there before.
 type finder struct {
+	// text is the last of the text, and at where in it the next line begins.
 	text  []byte
 	at    int
 	found []sequence
@@ -62,11 +63,11 @@ type finder struct {
 	last   uint32
 }
 
-func (f *finder) reset(text []byte) {
-	f.text, f.at, f.literals, f.count = text, 0, 0, 0
+func (f *finder) reset() {
+	f.text, f.at, f.literals, f.count = f.text[:0], 0, 0, 0
 	clear(f.firsts[:])
 	f.rows.reset()
-	f.name, f.family, f.last = nil, 0, 0
+	f.name, f.family, f.last = f.name[:0], 0, 0
 }
 
 // sequences returns what the next lines consist of, some size bytes of them; the last run of literals may have no reference. They are good until
@@ -212,11 +213,14 @@ func otherOf(source, before, alike *line) *line {
 	return before
 }
 
-// candidates returns the line before and the last one with the same first label, which may be the same, or nil, nil for the first line; and the
+// candidates returns the line before and the last one with the same first label, which may be the same, or nil, nil if there is none; and the
 // bucket of that label.
 func (f *finder) candidates(current *line) (before, alike *line, bucket uint8) {
-	if f.count > 0 {
-		before = f.kept(f.count - 1)
+	if f.count == 0 {
+		return nil, nil, 0
+	}
+	if before = f.kept(f.count - 1); before == nil {
+		return nil, nil, 0
 	}
 	alike = before
 	text := f.text[current.start:current.end]
@@ -227,15 +231,20 @@ func (f *finder) candidates(current *line) (before, alike *line, bucket uint8) {
 	}
 	bucket = hash(text[open:open+length], len(text)>>6)
 	if number := f.firsts[bucket]; number > 0 && f.count-(number-1) < keptLines {
-		alike = f.kept(number - 1)
+		if kept := f.kept(number - 1); kept != nil {
+			alike = kept
+		}
 	}
 	f.firsts[bucket] = f.count + 1
 	return before, alike, bucket
 }
 
-// kept returns a line, with its fields.
+// kept returns a line, with its fields, or nil if its beginning is forgotten.
 func (f *finder) kept(number int) *line {
 	l := &f.lines[number%keptLines]
+	if l.start < 0 {
+		return nil
+	}
 	if l.count == 0 {
 		f.split(l)
 	}

@@ -69,7 +69,7 @@ func (f *finder) expected(current *line) *row {
 func (f *finder) known(current *line) (r *row, slot *uint32) {
 	text := f.text[current.start:current.end]
 	if len(f.name) == 0 || !bytes.HasPrefix(text, f.name) {
-		f.name = text[:bytes.IndexByte(text, '{')+1]
+		f.name = append(f.name[:0], text[:bytes.IndexByte(text, '{')+1]...)
 		f.family++
 	}
 	open := len(f.name) - 1
@@ -137,7 +137,7 @@ func (f *finder) near(current *line, r *row) (at, from int) {
 	at = current.start
 	end := current.brace + int(r.length)
 	before := f.lines[(f.count-1)%keptLines].start
-	if f.text[before] == '#' {
+	if before >= 0 && f.text[before] == '#' {
 		before += len(commentStart)
 	}
 	if length := f.matches(before, at, end); length >= leastMatch {

@@ -30,7 +30,7 @@ type row struct {
 	after uint32
 	// literal is that the steps leave more than a few bytes to be written as they are.
 	literal bool
-	// at is where the labels last stood.
+	// at is where the labels last stood, negative if that is forgotten.
 	at    int
 	steps [mostSteps]step
 }
@@ -91,11 +91,11 @@ func (r *rows) add(slot *uint32) *row {
 
 // is tells if the row is that of these labels.
 func (r *row) is(text, labels []byte) bool {
-	return bytes.Equal(text[r.at:r.at+int(r.length)], labels)
+	return r.at >= 0 && bytes.Equal(text[r.at:r.at+int(r.length)], labels)
 }
 
 // begins tells if the text at a position begins with the row's labels.
 func (r *row) begins(text []byte, at int) bool {
 	end := at + int(r.length)
-	return end <= len(text) && bytes.Equal(text[r.at:r.at+int(r.length)], text[at:end])
+	return r.at >= 0 && end <= len(text) && bytes.Equal(text[r.at:r.at+int(r.length)], text[at:end])
 }

@@ -83,7 +83,8 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	return serve(ctx, serving, c, sources, secure)
 }
 
-// serve runs the server, the light tick, the sources of names and the watch of certificates until ctx ends or the server breaks.
+// serve runs the server, the light tick, the sources of names and the watch of certificates until ctx ends or the server breaks. Meanwhile it
+// gives back the memory that the start took.
 func serve(ctx context.Context, serving *server.Server, c *collector.Collector, sources *identity.Sources, secure *secureServing) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -91,6 +92,7 @@ func serve(ctx context.Context, serving *server.Server, c *collector.Collector, 
 	if secure != nil {
 		watching.Go(func() { certificate.Run(ctx, certificate.Period, secure.watched...) })
 	}
+	watching.Go(func() { giveBackStart(ctx) })
 	ticked := make(chan error, 1)
 	go func() { ticked <- c.Run(ctx) }()
 	named := make(chan struct{})

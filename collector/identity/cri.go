@@ -49,7 +49,7 @@ func NewRuntime(sockets []string, index *Index, log *zap.Logger) *Runtime {
 	return &Runtime{
 		index: index, log: log, dial: dialer{sockets: sockets},
 		patience: 5 * time.Second, measuring: 15 * time.Second, thorough: 2 * time.Second,
-		gap: time.Second, period: 10 * time.Second,
+		gap: time.Second, period: 30 * time.Second,
 		details: details{patience: 500 * time.Millisecond, retry: 30 * time.Second},
 		wake:    make(chan struct{}, 1), connected: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}

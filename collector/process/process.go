@@ -20,7 +20,7 @@ import (
 // The numbers of links that are read in a round unless a Budget says otherwise.
 const (
 	DefaultLinks = 20000
-	DefaultAgain = 3000
+	DefaultAgain = 2000
 )
 
 // Budget bounds the work of one round.
@@ -77,6 +77,7 @@ type Reader struct {
 	pids   []int
 	counts []uint64
 	link   [8]byte
+	limit  unix.Rlimit
 }
 
 // counted says how many sockets a process had among so many descriptors.

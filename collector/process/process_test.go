@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -69,6 +70,49 @@ func TestLimitOfTheFirstProcess(t *testing.T) {
 	}
 	if got := get(&none, snapshot.ProcessNoFileSoft); got != "absent" {
 		t.Errorf("limit in an empty cgroup: got %s, want none", got)
+	}
+}
+
+// The limit is asked of the kernel or, where it does not answer, read from a file.
+func TestLimitIsTheSameBothWays(t *testing.T) {
+	pid := child(t, 0)
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 321, Max: 432}, nil); err != nil {
+		t.Skip(err)
+	}
+	r := NewReader(Options{HostRoot: "/"})
+	defer r.Close()
+	if err := r.openProc(); err != nil {
+		t.Fatal(err)
+	}
+	for _, numbered := range []bool{true, false} {
+		r.sight.numbered = numbered
+		if limit, ok := r.readOpenFiles(pid); !ok || limit != 321 {
+			t.Errorf("with the kernel to ask %t: got %d, %t; want 321", numbered, limit, ok)
+		}
+	}
+}
+
+// The last part of a file is told by its length. Of what the kernel prints by lines the largest is compared.
+func TestFilesAreReadToTheirEnd(t *testing.T) {
+	r := NewReader(Options{HostRoot: "/"})
+	defer r.Close()
+	if err := r.openProc(); err != nil {
+		t.Fatal(err)
+	}
+	many := make([]int, 5000)
+	for i := range many {
+		many[i] = 1000 + i
+	}
+	for _, path := range []string{"/proc/kallsyms", "/proc/self/smaps", procsFile(t, many...), procsFile(t)} {
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Logf("%s is not compared: %v", path, err)
+			continue
+		}
+		r.path = append(append(r.path[:0], path...), 0)
+		if got, err := r.readFile(); err != nil || bytes.Count(got, []byte{'\n'}) < bytes.Count(want, []byte{'\n'})*9/10 || path != "/proc/self/smaps" && !bytes.Equal(got, want) {
+			t.Errorf("%s: read %d bytes, %v; want %d", path, len(got), err, len(want))
+		}
 	}
 }
 

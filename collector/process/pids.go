@@ -134,7 +134,7 @@ func (r *Reader) setPath(pid int, name string) {
 	r.path = append(append(r.path, name...), 0)
 }
 
-// leastFull is the least that a read returns which is not the last: the kernel prints whole lines into a page, until one does not fit.
+// leastFull is the least that a read with room for more returns if it is not the last: the kernel prints lines into a page, until one does not fit.
 const leastFull = 4096 - 256
 
 // readFile reads the file at r.path, below /proc unless it begins with a slash, into a buffer that is valid until the next
@@ -150,7 +150,8 @@ func (r *Reader) readFile() ([]byte, error) {
 		if filled == len(r.text) {
 			r.text = append(r.text, make([]byte, len(r.text))...)
 		}
-		n, err := unix.Read(fd, r.text[filled:])
+		room := r.text[filled:]
+		n, err := unix.Read(fd, room)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
@@ -159,7 +160,7 @@ func (r *Reader) readFile() ([]byte, error) {
 			return r.text[:filled], nil
 		default:
 			filled += n
-			if n < leastFull {
+			if n < min(leastFull, len(room)) {
 				return r.text[:filled], nil
 			}
 		}

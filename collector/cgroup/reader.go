@@ -25,6 +25,9 @@ type file struct {
 	rootOnly bool
 	// manyReads files come in parts, and are read to their end.
 	manyReads bool
+	// still files have CPUUser and CPUSystem, which stay as they are while CPUUsage does, and are not read again then. The file of CPUUsage
+	// stands before them in the table.
+	still bool
 	// set numbers alternatives from 1; first marks the file that decides about its set. 0: always read.
 	set   int
 	first bool
@@ -159,7 +162,11 @@ func (r *Reader) Read(c *Cgroup, record *snapshot.Cgroup, want snapshot.Groups) 
 			continue
 		}
 		if row.set == 0 {
-			r.readFile(c, i, record)
+			if !row.still {
+				r.readFile(c, i, record)
+			} else if !c.split.recall(record) && r.readFile(c, i, record) {
+				c.split.keep(record)
+			}
 			continue
 		}
 		if chosen != 0 && row.set != chosen || chosen == 0 && (!row.first || r.idle[row.set-1] && !c.root()) {

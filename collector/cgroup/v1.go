@@ -8,7 +8,8 @@ func legacyFiles(devices *deviceList) []file {
 	const tick = 10_000_000 // nanoseconds of USER_HZ, which is 100 on every architecture that matters
 	files := []file{
 		{name: "cpuacct.usage", controller: "cpuacct", group: snapshot.CPUUse, parser: single(snapshot.CPUUsage)},
-		{name: "cpuacct.stat", controller: "cpuacct", group: snapshot.CPUDetail, parser: newKeyed(
+		// The kernel adds to these ticks only while it also adds to cpuacct.usage, so they stand still together.
+		{name: "cpuacct.stat", controller: "cpuacct", group: snapshot.CPUDetail, still: true, parser: newKeyed(
 			key{"user", snapshot.CPUUser, tick},
 			key{"system", snapshot.CPUSystem, tick},
 		)},

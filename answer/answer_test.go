@@ -287,10 +287,10 @@ func TestUnusedBuffersAreLetGo(t *testing.T) {
 	for _, path := range []string{"/x", "/y"} {
 		serve(t, s, http.MethodGet, "gzip", numbered(path, 1))
 	}
-	await(t, s, "idle buffers to be let go", func(Stats) bool {
+	await(t, s, "idle buffers and compressors to be let go", func(Stats) bool {
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
-		return len(s.idle.bodies) == 0 && s.idle.bytes == 0
+		return len(s.idle.bodies) == 0 && s.idle.bytes == 0 && s.compressors.gzip[0].Load() == nil
 	})
 }
 

@@ -3,7 +3,7 @@ package answer
 import (
 	"io"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -28,11 +28,21 @@ const leastMetrics = 2 << 20
 // zstdWindow is the window of zstd in bytes. A larger one saves a quarter of the bytes and takes half as much time again.
 const zstdWindow = 128 << 10
 
-// compressors keeps the state of compressors, some hundred kB each, for the next body.
+// compressors keeps one compressor of each kind, some hundred kB to some MB, for the next body. A sync.Pool would forget it with each collection of
+// garbage, which comes every few answers where there is little garbage but these.
 type compressors struct {
-	gzip    [len(gzipLevels)]sync.Pool
-	metrics sync.Pool
-	zstd    sync.Pool
+	gzip    [len(gzipLevels)]atomic.Pointer[gzip.Writer]
+	metrics atomic.Pointer[linegzip.Writer]
+	zstd    atomic.Pointer[zstd.Encoder]
+}
+
+// forget lets go of what is kept.
+func (c *compressors) forget() {
+	for row := range c.gzip {
+		c.gzip[row].Store(nil)
+	}
+	c.metrics.Store(nil)
+	c.zstd.Store(nil)
 }
 
 // source is a body that is to be compressed: its type, how large it is or is likely to be, and how to have it written.
@@ -69,11 +79,11 @@ func isMetrics(contentType string) bool {
 }
 
 func (c *compressors) appendMetrics(buffer []byte, from source) ([]byte, error) {
-	writer, ok := c.metrics.Get().(*linegzip.Writer)
-	if !ok {
+	writer := c.metrics.Swap(nil)
+	if writer == nil {
 		writer = &linegzip.Writer{}
 	}
-	defer c.metrics.Put(writer)
+	defer c.metrics.Store(writer)
 	writer.Begin(buffer)
 	err := from.write(writer)
 	buffer = writer.End()
@@ -88,20 +98,20 @@ func (c *compressors) appendGzip(buffer []byte, from source) ([]byte, error) {
 	for from.size >= gzipLevels[row].below {
 		row++
 	}
-	writer, ok := c.gzip[row].Get().(*gzip.Writer)
-	if !ok {
+	writer := c.gzip[row].Swap(nil)
+	if writer == nil {
 		var err error
 		if writer, err = gzip.NewWriterLevel(nil, gzipLevels[row].level); err != nil {
 			return nil, err
 		}
 	}
-	defer c.gzip[row].Put(writer)
+	defer c.gzip[row].Store(writer)
 	return appendBy(writer, buffer, from)
 }
 
 func (c *compressors) appendZstd(buffer []byte, from source) ([]byte, error) {
-	encoder, ok := c.zstd.Get().(*zstd.Encoder)
-	if !ok {
+	encoder := c.zstd.Swap(nil)
+	if encoder == nil {
 		var err error
 		encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 			zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true))
@@ -109,7 +119,7 @@ func (c *compressors) appendZstd(buffer []byte, from source) ([]byte, error) {
 			return nil, err
 		}
 	}
-	defer c.zstd.Put(encoder)
+	defer c.zstd.Store(encoder)
 	return appendBy(encoder, buffer, from)
 }
 

@@ -63,7 +63,7 @@ func (s *Store) sweepLater() {
 	}
 }
 
-// sweep lets go of what has been idle for Options.Keep.
+// sweep lets go of what has been idle for Options.Keep, and in the end of the compressors.
 func (s *Store) sweep() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -72,5 +72,7 @@ func (s *Store) sweep() {
 	}
 	if len(s.idle.bodies) > 0 {
 		s.idle.timer.Reset(s.options.Keep - time.Since(s.idle.bodies[0].since))
+	} else {
+		s.compressors.forget()
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -83,7 +83,9 @@ type handler struct {
 	// write renders to a writer in pieces; nil: the answer is small.
 	write func(*Renderer, io.Writer, *snapshot.Snapshot, Options) error
 
-	renderers sync.Pool
+	// spare is a Renderer with its buffers, if none is in use. A sync.Pool would forget it with each collection of garbage, which comes every
+	// few scrapes here, and much of the garbage would be such.
+	spare atomic.Pointer[Renderer]
 }
 
 func newHandler(path string, source Source, o HandlerOptions,
@@ -99,7 +101,6 @@ func newHandler(path string, source Source, o HandlerOptions,
 		o.Answers = answer.NewStore(answer.Options{Log: o.Log})
 	}
 	h := &handler{path: path, source: source, options: o, serves: snapshot.All, render: render}
-	h.renderers.New = func() any { return new(Renderer) }
 	return h
 }
 
@@ -130,6 +131,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Options are part of a key: whatever is added to them must be comparable.
 var _ map[Options]struct{}
 
+// renderer returns the spare Renderer, or a new one.
+func (h *handler) renderer() *Renderer {
+	if spare := h.spare.Swap(nil); spare != nil {
+		return spare
+	}
+	return &Renderer{}
+}
+
 // answer is the rendering of a snapshot with options. All who ask for the same share it, with the time of the first.
 func (h *handler) answer(s *snapshot.Snapshot, o Options) answer.Answer {
 	key := answer.Key{Path: h.path, Variant: o}
@@ -138,8 +147,8 @@ func (h *handler) answer(s *snapshot.Snapshot, o Options) answer.Answer {
 	}
 	made := answer.Answer{Key: key, ContentType: o.Format.ContentType(), Append: func(buffer []byte) ([]byte, error) {
 		o.Now = h.options.Now()
-		renderer := h.renderers.Get().(*Renderer)
-		defer h.renderers.Put(renderer)
+		renderer := h.renderer()
+		defer h.spare.Store(renderer)
 		renderer.SetBuffer(buffer)
 		defer renderer.SetBuffer(nil)
 		return h.render(renderer, s, o), nil
@@ -147,8 +156,8 @@ func (h *handler) answer(s *snapshot.Snapshot, o Options) answer.Answer {
 	if h.write != nil {
 		made.Write = func(to io.Writer) error {
 			o.Now = h.options.Now()
-			renderer := h.renderers.Get().(*Renderer)
-			defer h.renderers.Put(renderer)
+			renderer := h.renderer()
+			defer h.spare.Store(renderer)
 			return h.write(renderer, to, s, o)
 		}
 	}

@@ -56,7 +56,13 @@ func hardTexts() map[string][]byte {
 		noise[i] = byte(random.Uint32())
 	}
 	line := `name{a="0123456789abcdef",b="fedcba9876543210"} 1` + "\n"
+	// The second line's labels are the first one's and its value, which is another one in the next family.
+	within := func(name, value string) string {
+		return name + `{a="0123456789abcdef"} ` + value + "\n" + name + `{a="0123456789abcdef"} 123456",b="c"} 5` + "\n"
+	}
+	far := strings.Repeat("another 1\n", window/8)
 	texts := map[string]string{
+		"a line in labels":      within("one", "123456") + far + within("two", "123456") + far + within("three", "999999") + far + within("four", "888888"),
 		"nothing":               "",
 		"one byte":              "a",
 		"one line end":          "\n",
@@ -81,7 +87,7 @@ func hardTexts() map[string][]byte {
 		"lines of noise":        strings.Join(strings.Split(string(noise), "\n"), "\n"+line),
 	}
 	// The same labels again, with so much between them that a reference just reaches, and just does not.
-	for apart := 32600; apart < 32900; apart += 7 {
+	for apart := window - 200; apart < window+200; apart++ {
 		between := strings.Repeat("x", apart-len(line)-1) + "\n"
 		texts[fmt.Sprint("apart by ", apart)] = line + between + line + between + line + "y" + line
 	}
@@ -145,6 +151,14 @@ func TestAUsedWriterWritesTheSame(t *testing.T) {
 				t.Errorf("%s: a used writer makes something else of it than a new one", name)
 			}
 		}
+	}
+}
+
+func TestAWriterKeepsNoText(t *testing.T) {
+	var w Writer
+	w.Append(nil, shapes["same rows"].text())
+	if w.finder.text != nil || w.finder.name != nil || w.coder.bits.bytes != nil {
+		t.Error("the writer still refers to a text, or to what it made of one")
 	}
 }
 

@@ -1,9 +1,10 @@
 // Package linegzip compresses text whose lines resemble the ones before them, as metrics do, into gzip (RFC 1952, RFC 1951).
 //
 // A general compressor looks at every byte for something that was there before. In a text of metrics that is known beforehand: a line has
-// the labels of the line before, or of the last one with the same first label, and where a value differs, the text agrees again after it.
-// So this one looks there and nowhere else, which takes a third of the time, and finds as much. Any text comes back as it was; one without
-// such lines is hardly made smaller.
+// the labels of the line before, or of the last one with the same first label, and where a value differs, the text agrees again after it; and
+// a metric has the rows of the metric before. So this one looks there and nowhere else, once for each row, which takes less than half of the
+// time. Where a metric takes more than deflate's window it finds as much; on less it misses what stands in there by chance. Any text comes
+// back as it was; one without such lines is hardly made smaller.
 package linegzip
 
 import (

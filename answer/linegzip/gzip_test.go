@@ -61,7 +61,18 @@ func hardTexts() map[string][]byte {
 		return name + `{a="0123456789abcdef"} ` + value + "\n" + name + `{a="0123456789abcdef"} 123456",b="c"} 5` + "\n"
 	}
 	far := strings.Repeat("another 1\n", window/8)
+	// The second line's labels end where the first one's go on: what is left of them is too short to be referred to.
+	shorter := func(name, before string) string {
+		return name + `{a="0123456789abcdef",b="` + before + `"} 5` + "\n" + name + `{a="0123456789abcdef"} ` + name + "\n"
+	}
+	// What agrees behind the difference is the space at the labels' end, and a value that is another one in the next family.
+	bare := func(name, one, two string) string {
+		return name + `{a="0123456789abcdef",b1} ` + one + "\n" + name + `{a="0123456789abcdef",b2} ` + two + "\n"
+	}
 	texts := map[string]string{
+		"bare labels, far":      bare("one", "5555555", "5555555") + far + bare("two", "1", "2") + far + bare("three", "3", "4"),
+		"shorter labels":        shorter("one", "c") + shorter("two", "d") + shorter("three", "c"),
+		"shorter labels, far":   shorter("one", "c") + far + shorter("two", "d") + far + shorter("three", "c") + far + shorter("four", "c"),
 		"a line in labels":      within("one", "123456") + far + within("two", "123456") + far + within("three", "999999") + far + within("four", "888888"),
 		"nothing":               "",
 		"one byte":              "a",
@@ -238,8 +249,9 @@ func repeated(text []byte, seed uint64) []byte {
 	return all
 }
 
+// BenchmarkAppend is of a text as a node of 440 cgroups has it, in part: most metrics have the same rows.
 func BenchmarkAppend(b *testing.B) {
-	text := shapes["large"].text()
+	text := shape{pods: 110, families: 40}.text()
 	b.Run("linegzip", func(b *testing.B) {
 		var w Writer
 		var buffer []byte

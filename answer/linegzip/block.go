@@ -33,8 +33,7 @@ func (b *bitBuffer) room(bytes int) {
 }
 
 func (b *bitBuffer) grow(length int) {
-	// What is behind b.length moves too: the last flush left bits there that repeat may read.
-	b.bytes = slices.Grow(b.bytes, length-len(b.bytes))
+	b.bytes = slices.Grow(b.bytes[:b.length], length-b.length)
 	b.bytes = b.bytes[:cap(b.bytes)]
 }
 
@@ -57,6 +56,7 @@ func (b *bitBuffer) position() int { return b.length*8 + int(b.count) }
 
 // repeat appends so many of the bits that were appended at a position before. There must be room for them.
 func (b *bitBuffer) repeat(position, count int) {
+	// The last of these bits may be among those that wait.
 	b.flush()
 	// A position that is no whole byte leaves 57 of the 64 bits that are read, and up to 7 wait to be flushed.
 	for ; count > 0; count -= 56 {

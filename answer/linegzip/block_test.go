@@ -120,6 +120,30 @@ func TestBlocksWithCodesOfTheirOwn(t *testing.T) {
 	inflated(t, digits, letters, letters, digits, everySymbol(), digits, part{}, letters)
 }
 
+// A run of literals that comes again at once is copied from bits of which some were not in whole bytes yet, while the buffer grows.
+func TestRunsInAGrowingBuffer(t *testing.T) {
+	var p part
+	text := bytes.Repeat([]byte("0123456789abcdef,;:."), 20)
+	for length := leastRun; length < len(text); length++ {
+		for range 3 {
+			p.literals(text[:length]...)
+		}
+		// Of the most frequent symbol all bits are copied at once.
+		for range 30 {
+			p.literals(bytes.Repeat([]byte("a"), leastRun+length%8)...)
+		}
+	}
+	for room := range 100 {
+		var c coder
+		c.reset(make([]byte, 0, room))
+		c.begin(p.text, 0, p.sequences)
+		c.write(p.text, 0, p.sequences)
+		if back, err := io.ReadAll(flate.NewReader(bytes.NewReader(c.finish()))); err != nil || !bytes.Equal(back, p.text) {
+			t.Fatalf("with room for %d bytes at first: %d bytes came back of %d, error %v", room, len(back), len(p.text), err)
+		}
+	}
+}
+
 func TestDistanceCodes(t *testing.T) {
 	for distance := uint32(1); distance <= window; distance++ {
 		symbol := distanceCode(distance)

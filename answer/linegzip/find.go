@@ -362,7 +362,8 @@ func (f *finder) matches(from, at, limit int) int {
 	return n
 }
 
-// add refers to earlier text, after the literals before it, or lengthens the last reference if it goes on.
+// add refers to earlier text, after the literals before it, or lengthens the last reference if it goes on. What is too short to be referred to
+// stays literal.
 func (f *finder) add(from, at, length int) {
 	end := at + length
 	for at > f.literals && from > 0 && f.text[from-1] == f.text[at-1] {
@@ -370,12 +371,14 @@ func (f *finder) add(from, at, length int) {
 		at--
 	}
 	distance, literals := uint32(at-from), uint32(at-f.literals)
-	f.literals = end
 	if last := len(f.found) - 1; last >= 0 && literals == 0 && f.found[last].distance == distance {
 		f.found[last].length += uint32(end - at)
+	} else if end-at >= shortest {
+		f.found = append(f.found, sequence{literals, uint32(end - at), distance})
+	} else {
 		return
 	}
-	f.found = append(f.found, sequence{literals, uint32(end - at), distance})
+	f.literals = end
 }
 
 // lineLength returns the length of the first line, with its end.

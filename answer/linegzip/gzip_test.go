@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,7 +57,24 @@ func hardTexts() map[string][]byte {
 		noise[i] = byte(random.Uint32())
 	}
 	line := `name{a="0123456789abcdef",b="fedcba9876543210"} 1` + "\n"
+	// The second line's labels are the first one's and its value, which is another one in the next family.
+	within := func(name, value string) string {
+		return name + `{a="0123456789abcdef"} ` + value + "\n" + name + `{a="0123456789abcdef"} 123456",b="c"} 5` + "\n"
+	}
+	far := strings.Repeat("another 1\n", window/8)
+	// The second line's labels end where the first one's go on: what is left of them is too short to be referred to.
+	shorter := func(name, before string) string {
+		return name + `{a="0123456789abcdef",b="` + before + `"} 5` + "\n" + name + `{a="0123456789abcdef"} ` + name + "\n"
+	}
+	// What agrees behind the difference is the space at the labels' end, and a value that is another one in the next family.
+	bare := func(name, one, two string) string {
+		return name + `{a="0123456789abcdef",b1} ` + one + "\n" + name + `{a="0123456789abcdef",b2} ` + two + "\n"
+	}
 	texts := map[string]string{
+		"bare labels, far":      bare("one", "5555555", "5555555") + far + bare("two", "1", "2") + far + bare("three", "3", "4"),
+		"shorter labels":        shorter("one", "c") + shorter("two", "d") + shorter("three", "c"),
+		"shorter labels, far":   shorter("one", "c") + far + shorter("two", "d") + far + shorter("three", "c") + far + shorter("four", "c"),
+		"a line in labels":      within("one", "123456") + far + within("two", "123456") + far + within("three", "999999") + far + within("four", "888888"),
 		"nothing":               "",
 		"one byte":              "a",
 		"one line end":          "\n",
@@ -81,7 +99,7 @@ func hardTexts() map[string][]byte {
 		"lines of noise":        strings.Join(strings.Split(string(noise), "\n"), "\n"+line),
 	}
 	// The same labels again, with so much between them that a reference just reaches, and just does not.
-	for apart := 32600; apart < 32900; apart += 7 {
+	for apart := window - 200; apart < window+200; apart++ {
 		between := strings.Repeat("x", apart-len(line)-1) + "\n"
 		texts[fmt.Sprint("apart by ", apart)] = line + between + line + between + line + "y" + line
 	}
@@ -148,6 +166,74 @@ func TestAUsedWriterWritesTheSame(t *testing.T) {
 	}
 }
 
+func TestAWriterKeepsNoBody(t *testing.T) {
+	var w Writer
+	w.Append(nil, shapes["same rows"].text())
+	if w.coder.bits.bytes != nil {
+		t.Error("the writer still refers to what it made of a text")
+	}
+}
+
+// narrow remembers little more than deflate's window, so that a text of some ten kB slides through it.
+var narrow = sizes{part: 3000, line: 500, kept: window + 1000, buffer: window + 5000}
+
+// inPieces has a writer make of a text that is written in pieces of random sizes what the standard library must undo.
+func inPieces(tb testing.TB, w *Writer, text []byte, random *rand.Rand) {
+	tb.Helper()
+	w.Begin([]byte("before"))
+	for rest := text; len(rest) > 0; {
+		piece := rest[:min(len(rest), 1+random.IntN(1<<random.IntN(20)))]
+		if n, err := w.Write(piece); n != len(piece) || err != nil {
+			tb.Fatalf("wrote %d bytes of %d, error %v", n, len(piece), err)
+		}
+		rest = rest[len(piece):]
+	}
+	zipped, found := bytes.CutPrefix(w.End(), []byte("before"))
+	if !found {
+		tb.Fatal("what was there before is gone")
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if back, err := io.ReadAll(reader); err != nil || !bytes.Equal(back, text) {
+		tb.Fatalf("%d bytes came back of %d, from %d, error %v; the first that differs is %d", len(back), len(text), len(zipped), err, differs(back, text))
+	}
+}
+
+func TestPiecesComeBack(t *testing.T) {
+	texts := hardTexts()
+	for name, s := range shapes {
+		texts[name] = s.text()
+	}
+	texts["a line beyond the buffer"] = bytes.Repeat([]byte("abcdefgh"), usual.buffer/4)
+	// After so much else that its rows are forgotten, and what stands at their places is another text.
+	again := shapes["one family"].text()
+	texts["forgotten rows"] = slices.Concat(again, texts["a line beyond the buffer"], []byte("\n"), again, shapes["too many rows"].text(), again)
+	for _, w := range []*Writer{{}, {sizes: narrow}} {
+		random := rand.New(rand.NewPCG(6, 7))
+		for name, text := range texts {
+			t.Run(fmt.Sprint(w.sizes.buffer, " ", name), func(t *testing.T) { inPieces(t, w, text, random) })
+		}
+	}
+}
+
+// A text is not larger for being written in pieces of whole lines, up to a part of it that is searched later.
+func TestPiecesAreNoLarger(t *testing.T) {
+	var w Writer
+	text := shape{pods: 110, families: 45, sparse: true}.text()
+	whole := len(w.Append(nil, text))
+	w.Begin(nil)
+	for lines := bytes.SplitAfter(text, []byte("\n")); len(lines) > 0; {
+		count := min(len(lines), 200)
+		_, _ = w.Write(bytes.Join(lines[:count], nil))
+		lines = lines[count:]
+	}
+	if pieces := len(w.End()); pieces*100 > whole*101 || len(text) < 3*usual.buffer {
+		t.Errorf("%d bytes in pieces and %d at once, of %d; want no more than 1 %% more", pieces, whole, len(text))
+	}
+}
+
 func TestNothingIsAllocated(t *testing.T) {
 	var w Writer
 	text := shapes["large"].text()
@@ -187,9 +273,12 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("# TYPE a_b counter\na_b{c=\"d\",e=\"0123456789abcdef\"} 1 1795955853166\n# TYPE f gauge\nf{c=\"d\",e=\"0123456789abcdef\"} 2\n# EOF\n"), uint64(2))
 	f.Add([]byte("a{b=\"c\"} 1\n\n\"\"\"\n{ } \n"), uint64(3))
 	var w Writer
+	small := Writer{sizes: narrow}
 	f.Fuzz(func(t *testing.T, text []byte, seed uint64) {
 		comesBack(t, &w, text)
-		comesBack(t, &w, repeated(text, seed))
+		more := repeated(text, seed)
+		comesBack(t, &w, more)
+		inPieces(t, &small, more, rand.New(rand.NewPCG(seed, 8)))
 	})
 }
 
@@ -224,8 +313,9 @@ func repeated(text []byte, seed uint64) []byte {
 	return all
 }
 
+// BenchmarkAppend is of a text as a node of 440 cgroups has it, in part: most metrics have the same rows.
 func BenchmarkAppend(b *testing.B) {
-	text := shapes["large"].text()
+	text := shape{pods: 110, families: 40}.text()
 	b.Run("linegzip", func(b *testing.B) {
 		var w Writer
 		var buffer []byte

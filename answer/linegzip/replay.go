@@ -144,13 +144,13 @@ func (f *finder) near(current *line, r *row) (at, from int) {
 		f.add(before, at, length)
 		at += length
 	}
-	if at < end {
-		at = max(at, current.brace)
-		from = r.at + at - current.brace
-		f.add(from, at, end-at)
-		return end, from + end - at
+	if at == end {
+		return at, before + at - current.start
 	}
-	return at, before + at - current.start
+	at = max(at, current.brace)
+	from = r.at + at - current.brace
+	f.add(from, at, end-at)
+	return end, from + end - at
 }
 
 // steps replays the steps of a row, whose sources are at such places. It returns the end of that, and where what is referred to ends.

@@ -2,21 +2,21 @@ package linegzip
 
 // append takes as much of a piece as there is room for, which is some if no part waits to be searched. It returns how much that is, and by how
 // much the text has slid for it.
-func (f *finder) append(piece []byte) (taken, slid int) {
+func (f *finder) append(piece []byte, s sizes) (taken, slid int) {
 	if f.text == nil {
-		f.text = make([]byte, 0, bufferBytes)
+		f.text = make([]byte, 0, s.buffer)
 	}
 	if len(piece) > cap(f.text)-len(f.text) {
-		slid = f.slide()
+		slid = f.slide(s.kept)
 	}
 	taken = min(len(piece), cap(f.text)-len(f.text))
 	f.text = append(f.text, piece[:taken]...)
 	return taken, slid
 }
 
-// slide forgets the oldest text and moves the rest, with every position in it, which becomes negative where it is forgotten. It returns by how much.
-func (f *finder) slide() (by int) {
-	if by = f.at - keptBytes; by <= 0 {
+// slide forgets the oldest text, except so much of what was searched, and moves the rest, with every position in it, which becomes negative where it is forgotten. It returns by how much.
+func (f *finder) slide(kept int) (by int) {
+	if by = f.at - kept; by <= 0 {
 		return 0
 	}
 	f.text = f.text[:copy(f.text, f.text[by:])]

@@ -23,7 +23,8 @@ type Cgroup struct {
 	places []place
 	// slots hold the state of each file of the reader's table.
 	slots []slot
-	split split
+	// said is what files said that are not read again while they say the same.
+	said [stillFiles]said
 
 	// inode is the number of the folder in the first mount; kept is a Walker's.
 	inode uint64
@@ -56,31 +57,6 @@ type slot struct {
 	retry uint32
 	// used is the pass that last read the file.
 	used uint32
-}
-
-// split is how a CPU time was last split, in nanoseconds.
-type split struct {
-	usage, user, system uint64
-	known               bool
-}
-
-// keep takes note of a record's figures, if it has them all.
-func (s *split) keep(record *snapshot.Cgroup) {
-	var ok [3]bool
-	s.usage, ok[0] = record.Get(snapshot.CPUUsage)
-	s.user, ok[1] = record.Get(snapshot.CPUUser)
-	s.system, ok[2] = record.Get(snapshot.CPUSystem)
-	s.known = ok[0] && ok[1] && ok[2]
-}
-
-// recall fills in the figures that belong to the record's CPU time. It returns false if that has changed.
-func (s *split) recall(record *snapshot.Cgroup) bool {
-	if usage, ok := record.Get(snapshot.CPUUsage); !s.known || !ok || usage != s.usage {
-		return false
-	}
-	record.Set(snapshot.CPUUser, s.user)
-	record.Set(snapshot.CPUSystem, s.system)
-	return true
 }
 
 // Gone reports whether the cgroup was found removed.

@@ -25,9 +25,8 @@ type file struct {
 	rootOnly bool
 	// manyReads files come in parts, and are read to their end.
 	manyReads bool
-	// still files have CPUUser and CPUSystem, which stay as they are while CPUUsage does, and are not read again then. The file of CPUUsage
-	// stands before them in the table.
-	still bool
+	// still says when the file is not read again; nil: it always is. What that depends on stands before it in the table.
+	still *still
 	// set numbers alternatives from 1; first marks the file that decides about its set. 0: always read.
 	set   int
 	first bool
@@ -162,10 +161,10 @@ func (r *Reader) Read(c *Cgroup, record *snapshot.Cgroup, want snapshot.Groups) 
 			continue
 		}
 		if row.set == 0 {
-			if !row.still {
+			if row.still == nil {
 				r.readFile(c, i, record)
-			} else if !c.split.recall(record) && r.readFile(c, i, record) {
-				c.split.keep(record)
+			} else if !row.still.recall(c, record) {
+				row.still.keep(c, record, r.readFile(c, i, record))
 			}
 			continue
 		}

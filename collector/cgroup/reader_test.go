@@ -137,47 +137,6 @@ func TestRecordedTrees(t *testing.T) {
 	}
 }
 
-// The split of a CPU time is read again when there is more of it, and not before.
-func TestSplitIsReadAgainWithMoreTime(t *testing.T) {
-	root := t.TempDir()
-	if err := os.CopyFS(root, os.DirFS("testdata/v1-6.18.44")); err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, text string) {
-		files, err := filepath.Glob(filepath.Join(root, "sys/fs/cgroup/*/load.slice", name))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v, %v", name, files, err)
-		}
-		for _, file := range files {
-			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	h := newHost(t, root, cgroup.TreeOptions{MaxWatches: -1}, cgroup.ReaderOptions{})
-	for _, step := range []struct {
-		usage, stat  string
-		groups       snapshot.Groups
-		user, system uint64
-	}{
-		{"1000", "user 5\nsystem 7\n", snapshot.Core, 50e6, 70e6},
-		{"1000", "user 6\nsystem 8\n", snapshot.Core, 50e6, 70e6},
-		{"2000", "user 6\nsystem 8\n", snapshot.Core, 60e6, 80e6},
-		{"2000", "user 7\nsystem 9\n", snapshot.CPUDetail, 70e6, 90e6}, // whether there is more is not known
-		{"2000", "none of it\n", snapshot.Core, 0, 0},
-		{"2000", "user 1\nsystem 2\n", snapshot.Core, 10e6, 20e6},
-	} {
-		write("cpuacct.usage", step.usage+"\n")
-		write("cpuacct.stat", step.stat)
-		record := h.pass(step.groups)["/load.slice"]
-		user, _ := record.Get(snapshot.CPUUser)
-		system, _ := record.Get(snapshot.CPUSystem)
-		if user != step.user || system != step.system {
-			t.Errorf("%+v: got %d and %d", step, user, system)
-		}
-	}
-}
-
 // What is used must be the same whether it is read alone or with all details, since most answers ask for it alone.
 func TestUseAlone(t *testing.T) {
 	use := []snapshot.Field{

@@ -74,6 +74,8 @@ func NewTree(hierarchy *Hierarchy, options TreeOptions) (*Tree, error) {
 			t.limits[table[i].name] = true
 		}
 	}
+	// Anyone may set it back, whatever the limit is.
+	t.limits[failuresFile] = true
 	for i := range hierarchy.Mounts {
 		if _, err := os.ReadDir(hierarchy.Mounts[i].Root); err != nil {
 			return nil, fmt.Errorf("read the root cgroup: %w", err)

@@ -8,12 +8,15 @@ func legacyFiles(devices *deviceList) []file {
 	const tick = 10_000_000 // nanoseconds of USER_HZ, which is 100 on every architecture that matters
 	files := []file{
 		{name: "cpuacct.usage", controller: "cpuacct", group: snapshot.CPUUse, parser: single(snapshot.CPUUsage)},
-		// The kernel adds to these ticks only while it also adds to cpuacct.usage, so they stand still together.
-		{name: "cpuacct.stat", controller: "cpuacct", group: snapshot.CPUDetail, still: true, parser: newKeyed(
+		{name: "cpuacct.stat", controller: "cpuacct", group: snapshot.CPUDetail, still: &still{
+			stillSplit, []snapshot.Field{snapshot.CPUUser, snapshot.CPUSystem}, usageKey,
+		}, parser: newKeyed(
 			key{"user", snapshot.CPUUser, tick},
 			key{"system", snapshot.CPUSystem, tick},
 		)},
-		{name: "cpu.stat", controller: "cpu", group: snapshot.CPUDetail, parser: newKeyed(
+		{name: "cpu.stat", controller: "cpu", group: snapshot.CPUDetail, still: &still{stillPeriods, []snapshot.Field{
+			snapshot.CPUPeriods, snapshot.CPUThrottledPeriods, snapshot.CPUThrottledTime, snapshot.CPUBurstPeriods, snapshot.CPUBurstTime,
+		}, noQuotaKey}, parser: newKeyed(
 			key{"nr_periods", snapshot.CPUPeriods, 1},
 			key{"nr_throttled", snapshot.CPUThrottledPeriods, 1},
 			key{"throttled_time", snapshot.CPUThrottledTime, 1},
@@ -36,7 +39,9 @@ func legacyFiles(devices *deviceList) []file {
 		)},
 		{name: "memory.usage_in_bytes", controller: "memory", group: snapshot.MemoryUse, parser: single(snapshot.MemoryUsage)},
 		{name: "memory.max_usage_in_bytes", controller: "memory", group: snapshot.MemoryDetail, parser: single(snapshot.MemoryPeak)},
-		{name: "memory.failcnt", controller: "memory", group: snapshot.MemoryDetail, parser: single(snapshot.MemoryFailcnt)},
+		{name: failuresFile, controller: "memory", group: snapshot.MemoryDetail, still: &still{
+			stillFailures, []snapshot.Field{snapshot.MemoryFailcnt}, noLimitKey,
+		}, parser: single(snapshot.MemoryFailcnt)},
 		{name: "memory.kmem.usage_in_bytes", controller: "memory", group: snapshot.MemoryDetail, parser: single(snapshot.MemoryKernel)},
 		{name: "memory.oom_control", controller: "memory", group: snapshot.MemoryDetail, parser: newKeyed(
 			key{"oom_kill", snapshot.MemoryOOMKills, 1},
@@ -54,6 +59,9 @@ func legacyFiles(devices *deviceList) []file {
 	}
 	return files
 }
+
+// failuresFile counts how often a limit of memory was hit.
+const failuresFile = "memory.failcnt"
 
 // blkioSets are alternatives: which scheduler keeps figures differs by kernel and device. As in opencontainers/cgroups, the
 // first set whose first file names a device is the one that counts.

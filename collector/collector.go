@@ -136,7 +136,7 @@ func New(options Options) (*Collector, error) {
 	c.devices = storage.NewDeviceNames(options.HostRoot)
 	c.reader = cgroup.NewReader(tree, cgroup.ReaderOptions{MaxDescriptors: options.MaxDescriptors, Devices: c.devices, Walker: options.Walker})
 	c.machine = machine.NewReader(options.HostRoot)
-	c.network = network.NewReader(options.HostRoot, 1)
+	c.network = network.NewReader(options.HostRoot, 1, &c.networks.text)
 	c.process = process.NewReader(process.Options{HostRoot: options.HostRoot, V1: hierarchy.Version == cgroup.V1})
 	c.sameNumbers = process.SameNumbers(options.HostRoot)
 	c.storage = storage.NewReader(storage.Options{HostRoot: options.HostRoot, RootDir: options.RootDir})

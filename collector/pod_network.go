@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodevitals/nodevitals/collector/machine/hostfile"
 	"github.com/nodevitals/nodevitals/collector/network"
 	"github.com/nodevitals/nodevitals/snapshot"
 )
@@ -15,6 +16,8 @@ import (
 type podNetworks struct {
 	byUID map[string]*podNetwork
 	pass  uint64
+	// text is what all readers read into, one after the other.
+	text hostfile.Buffer
 }
 
 // podNetwork is one pod's.
@@ -173,7 +176,7 @@ func (c *Collector) openNamespace(known *podNetwork, pid int) bool {
 	if host, err := network.Namespace(c.options.HostRoot, 1); err == nil && of == host {
 		return false
 	}
-	known.reader = network.NewReader(c.options.HostRoot, pid)
+	known.reader = network.NewReader(c.options.HostRoot, pid, &c.networks.text)
 	return true
 }
 

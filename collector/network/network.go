@@ -16,7 +16,7 @@ import (
 // ErrMalformed is returned, beside what could be read, where a line is not what the kernel prints.
 var ErrMalformed = errors.New("malformed line")
 
-// Reader reads the interfaces of one network namespace. It keeps a descriptor, a buffer and the names between readings, and is
+// Reader reads the interfaces of one network namespace. It keeps a descriptor and the names between readings, and is
 // not safe for concurrent use.
 //
 // The descriptor keeps the network namespace alive, also after its last process ended: Close the reader of a pod that is gone.
@@ -28,12 +28,12 @@ type Reader struct {
 }
 
 // NewReader makes a reader for the network namespace of a process: that of process 1 is the host's. Where an ordinary user
-// cannot see process 1 (mount option hidepid), the agent's own namespace stands in for it.
-func NewReader(hostRoot string, pid int) *Reader {
+// cannot see process 1 (mount option hidepid), the agent's own namespace stands in for it. Readers that are not used at the same time share a buffer.
+func NewReader(hostRoot string, pid int, shared *hostfile.Buffer) *Reader {
 	proc := filepath.Join(hostRoot, "proc")
-	r := &Reader{file: hostfile.New(filepath.Join(proc, strconv.Itoa(pid), "net/dev"))}
+	r := &Reader{file: hostfile.NewOfShortLines(filepath.Join(proc, strconv.Itoa(pid), "net/dev"), shared)}
 	if pid == 1 {
-		r.fallback = hostfile.New(filepath.Join(proc, "net/dev"))
+		r.fallback = hostfile.NewOfShortLines(filepath.Join(proc, "net/dev"), shared)
 	}
 	return r
 }

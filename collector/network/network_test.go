@@ -20,6 +20,7 @@ import (
 	"github.com/google/cadvisor/lib/container/libcontainer"
 	"github.com/google/cadvisor/lib/model"
 
+	"github.com/nodevitals/nodevitals/collector/machine/hostfile"
 	"github.com/nodevitals/nodevitals/collector/usertest"
 	"github.com/nodevitals/nodevitals/snapshot"
 )
@@ -27,7 +28,7 @@ import (
 const header = "Inter-|   Receive  |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes\n"
 
 func TestAppendRecorded(t *testing.T) {
-	r := NewReader("testdata/linux-6.18.44", 1)
+	r := NewReader("testdata/linux-6.18.44", 1, &hostfile.Buffer{})
 	defer r.Close()
 	got, err := r.Append(nil)
 	if err != nil {
@@ -89,7 +90,7 @@ func TestParse(t *testing.T) {
 func TestAppendKeepsWhatIsWellFormed(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, "proc/7/net/dev"), header+"eth0: 1\neth1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
-	r := NewReader(root, 7)
+	r := NewReader(root, 7, &hostfile.Buffer{})
 	defer r.Close()
 	got, err := r.Append([]snapshot.Interface{{Name: "before"}})
 	if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "proc/7/net/dev") {
@@ -103,12 +104,12 @@ func TestAppendKeepsWhatIsWellFormed(t *testing.T) {
 func TestFallbackOnlyForTheHost(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, "proc/net/dev"), header+"own0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
-	host := NewReader(root, 1)
+	host := NewReader(root, 1, &hostfile.Buffer{})
 	defer host.Close()
 	if got, err := host.Append(nil); err != nil || len(got) != 1 || got[0].Name != "own0" {
 		t.Errorf("host: got %+v, %v; want own0", got, err)
 	}
-	pod := NewReader(root, 4711)
+	pod := NewReader(root, 4711, &hostfile.Buffer{})
 	defer pod.Close()
 	if got, err := pod.Append(nil); !errors.Is(err, os.ErrNotExist) || len(got) != 0 {
 		t.Errorf("pod: got %+v, %v; want nothing and ErrNotExist", got, err)
@@ -127,7 +128,7 @@ func (noCgroup) GetPids() ([]int, error)           { return nil, nil }
 // Every number that cAdvisor reads lies between those of a reading of ours before and of one after.
 func TestAppendBracketsCadvisor(t *testing.T) {
 	handler := libcontainer.NewHandler(noCgroup{}, "/", 1, container.MetricSet{container.NetworkUsageMetrics: {}})
-	r := NewReader("/", 1)
+	r := NewReader("/", 1, &hostfile.Buffer{})
 	defer r.Close()
 	var before, after []snapshot.Interface
 	var theirs []model.InterfaceStats
@@ -181,7 +182,7 @@ func numbersOf(i snapshot.Interface) [8]uint64 {
 
 func TestOrdinaryUserReadsTheHost(t *testing.T) {
 	if os.Geteuid() != 0 {
-		r := NewReader("/", 1)
+		r := NewReader("/", 1, &hostfile.Buffer{})
 		defer r.Close()
 		if _, err := r.Append(nil); err != nil {
 			t.Error(err)
@@ -229,7 +230,7 @@ func TestNamespaceTakesNoRights(t *testing.T) {
 }
 
 func TestAppendAllocatesNothing(t *testing.T) {
-	r := NewReader("/", 1)
+	r := NewReader("/", 1, &hostfile.Buffer{})
 	defer r.Close()
 	interfaces, err := r.Append(nil)
 	if err != nil {
@@ -283,7 +284,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	r := NewReader("/", 1)
+	r := NewReader("/", 1, &hostfile.Buffer{})
 	defer r.Close()
 	interfaces, _ := r.Append(nil)
 	b.ReportAllocs()

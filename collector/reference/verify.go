@@ -16,6 +16,7 @@ import (
 
 	"github.com/nodevitals/nodevitals/collector/cgroup"
 	"github.com/nodevitals/nodevitals/collector/machine"
+	"github.com/nodevitals/nodevitals/collector/machine/hostfile"
 	"github.com/nodevitals/nodevitals/collector/network"
 	"github.com/nodevitals/nodevitals/collector/process"
 	"github.com/nodevitals/nodevitals/snapshot"
@@ -81,7 +82,7 @@ func Verify(ctx context.Context, walker cgroup.Walker, match func(id string) boo
 	defer tree.Close()
 	v := &verifier{
 		version: int(hierarchy.Version), own: ownCgroup(), tree: tree, reader: cgroup.NewReader(tree, cgroup.ReaderOptions{}),
-		processes: process.NewReader(process.Options{HostRoot: "/", Budget: process.Budget{Links: 1 << 30}}), network: network.NewReader("/", 1),
+		processes: process.NewReader(process.Options{HostRoot: "/", Budget: process.Budget{Links: 1 << 30, Again: 1 << 30}}), network: network.NewReader("/", 1, &hostfile.Buffer{}),
 		report: &Report{Deviations: make(map[string]int), Unread: make(map[string]string)},
 	}
 	defer v.reader.Close()

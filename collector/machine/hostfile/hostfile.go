@@ -19,11 +19,28 @@ const MaxSize = 64 << 20
 type File struct {
 	path   string
 	fd     int
-	buffer []byte
+	buffer *Buffer
+	// full is the least that a read returns which is not the last, if there was room for more; 0 if that is not known.
+	full int
 }
 
+// Buffer holds text of files that share it. The zero Buffer is ready.
+type Buffer struct{ bytes []byte }
+
 // New returns a File for a path, which is opened by the first Read.
-func New(path string) *File { return &File{path: path, fd: -1} }
+func New(path string) *File { return &File{path: path, fd: -1, buffer: &Buffer{}} }
+
+// longestLine is more than the lines of files for NewOfShortLines have.
+const longestLine = 256
+
+// NewOfShortLines is New for a file of the kernel's whose lines have no more than some 200 bytes each, such as net/dev. Its end is told by the length of
+// what was read, which saves a read. Its text is in a buffer that other Files may share, and is valid until the next Read of any of them.
+func NewOfShortLines(path string, shared *Buffer) *File {
+	return &File{path: path, fd: -1, buffer: shared, full: pageSize - longestLine}
+}
+
+// pageSize is the least that any kernel has: it prints lines into a page until one does not fit.
+const pageSize = 4096
 
 // Path returns the path that the File was made for.
 func (f *File) Path() string { return f.path }
@@ -56,26 +73,27 @@ func (f *File) Read() ([]byte, error) {
 
 // readAll reads from offset 0 to the end. The kernel makes the text anew when it is read from offset 0, and hands out files
 // of many lines (net/dev, diskstats, mountinfo) in pieces of whole lines, a page each: so an end is only where a read gives
-// nothing.
+// nothing, or less than a page without room for another line.
 func (f *File) readAll() ([]byte, error) {
-	if f.buffer == nil {
-		f.buffer = make([]byte, 4096)
+	if f.buffer.bytes == nil {
+		f.buffer.bytes = make([]byte, 4096)
 	}
 	filled := 0
 	for {
-		if filled == len(f.buffer) {
+		if filled == len(f.buffer.bytes) {
 			if filled >= MaxSize {
 				return nil, ErrTooLarge
 			}
-			f.buffer = append(f.buffer, make([]byte, len(f.buffer))...)
+			f.buffer.bytes = append(f.buffer.bytes, make([]byte, len(f.buffer.bytes))...)
 		}
-		n, err := unix.Pread(f.fd, f.buffer[filled:], int64(filled))
+		room := f.buffer.bytes[filled:]
+		n, err := unix.Pread(f.fd, room, int64(filled))
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
 			return nil, err
-		case n == 0:
-			return f.buffer[:filled], nil
+		case n < min(f.full, len(room)), n == 0:
+			return f.buffer.bytes[:filled+n], nil
 		default:
 			filled += n
 		}

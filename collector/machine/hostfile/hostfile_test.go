@@ -30,6 +30,26 @@ func TestReadSeesNewText(t *testing.T) {
 	}
 }
 
+// The end of a file of short lines is told by the length of what was read: of what the kernel prints by lines the largest is compared.
+func TestShortLinesAreReadToTheEnd(t *testing.T) {
+	var shared Buffer
+	for _, path := range []string{"/proc/kallsyms", "/proc/net/dev", "/proc/self/status"} {
+		f := NewOfShortLines(path, &shared)
+		defer f.Close()
+		for range 2 {
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Logf("%s is not compared: %v", path, err)
+				break
+			}
+			// Figures change meanwhile; lines do not.
+			if got, err := f.Read(); err != nil || bytes.Count(got, []byte("\n")) != bytes.Count(want, []byte("\n")) {
+				t.Errorf("%s: read %d bytes, %v; want %d", path, len(got), err, len(want))
+			}
+		}
+	}
+}
+
 // A process that ends takes its files with it, while another may get its number: the path then counts, not the descriptor.
 func TestReadOpensAnewAfterAnError(t *testing.T) {
 	dir := t.TempDir()

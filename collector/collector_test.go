@@ -234,6 +234,27 @@ func TestCadence(t *testing.T) {
 }
 
 // Whatever comes and goes, each snapshot has the root and every cgroup once, in order.
+// Numbers of processes that were read for an answer without their descriptors do not keep those from being read for the next.
+func TestDetailOfProcessesIsReadWhenWanted(t *testing.T) {
+	c := newTest(t, func(o *Options) { o.MaxAge = 0 })
+	known := func(want snapshot.Groups, field snapshot.Field) (count int, at time.Time) {
+		s := mustSnapshot(t, c, want)
+		for i := range s.Cgroups {
+			if _, ok := s.Cgroups[i].Get(field); ok {
+				count++
+			}
+		}
+		return count, s.Time(snapshot.Process)
+	}
+	counted, first := known(snapshot.Processes|snapshot.Everywhere, snapshot.ProcessCount)
+	if got, _ := known(snapshot.Processes|snapshot.Everywhere, snapshot.ProcessFDs); counted == 0 || got > 0 {
+		t.Errorf("numbers alone: %d cgroups have one, and %d one of descriptors", counted, got)
+	}
+	if got, at := known(snapshot.All, snapshot.ProcessFDs); got == 0 || !at.After(first) {
+		t.Errorf("with detail: %d cgroups have a number of descriptors, of %v; the others are of %v", got, at, first)
+	}
+}
+
 func TestChurn(t *testing.T) {
 	g := cgrouptest.New(t)
 	c := newTest(t, func(o *Options) { o.MaxAge = 0 })

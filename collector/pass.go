@@ -17,10 +17,11 @@ import (
 
 // processSample is what the process group last gave, by cgroup, and when.
 type processSample struct {
-	at      time.Time
-	took    time.Duration
-	values  map[*cgroup.Cgroup]*snapshot.Values
-	targets []process.Target
+	// at is when processes were last counted, detailed when what they have open last was.
+	at, detailed time.Time
+	took         time.Duration
+	values       map[*cgroup.Cgroup]*snapshot.Values
+	targets      []process.Target
 }
 
 // storageSample is what the storage group last gave, and when.
@@ -194,13 +195,17 @@ func (c *Collector) readNetwork(s *snapshot.Snapshot) {
 	setReading(s, snapshot.Network, s.Taken, time.Since(started))
 }
 
-// readProcesses fills in descriptors and sockets, read anew when they are due.
+// readProcesses fills in numbers of processes, and if they are wanted of descriptors and sockets, read anew when they are due.
 func (c *Collector) readProcesses(s *snapshot.Snapshot, now time.Time) {
 	sample := &c.processes
-	if now.Sub(sample.at) >= c.options.ProcessMaxAge {
+	last, detail := &sample.at, s.Groups.Has(snapshot.ProcessDetail)
+	if detail {
+		last = &sample.detailed
+	}
+	if now.Sub(*last) >= c.options.ProcessMaxAge {
 		started := time.Now()
-		c.sampleProcesses(now)
-		sample.at, sample.took = now, time.Since(started)
+		c.sampleProcesses(now, detail)
+		sample.at, *last, sample.took = now, now, time.Since(started)
 	}
 	at := 0
 	for _, known := range c.tree.Cgroups() {
@@ -212,14 +217,14 @@ func (c *Collector) readProcesses(s *snapshot.Snapshot, now time.Time) {
 			at++
 		}
 		if at < len(s.Cgroups) && s.Cgroups[at].Identity.ID == known.Identity.ID {
-			s.Cgroups[at].Take(values, snapshot.Process)
+			s.Cgroups[at].Take(values, s.Groups&snapshot.Process)
 		}
 	}
-	setReading(s, snapshot.Process, sample.at, sample.took)
+	setReading(s, snapshot.Process, *last, sample.took)
 }
 
-// sampleProcesses reads the process group of every known cgroup.
-func (c *Collector) sampleProcesses(now time.Time) {
+// sampleProcesses reads the process group of every known cgroup, or only how many there are.
+func (c *Collector) sampleProcesses(now time.Time, detail bool) {
 	sample := &c.processes
 	values := make(map[*cgroup.Cgroup]*snapshot.Values, len(sample.values))
 	sample.targets = sample.targets[:0]
@@ -244,7 +249,11 @@ func (c *Collector) sampleProcesses(now time.Time) {
 		sample.targets = append(sample.targets, target)
 	}
 	sample.values = values
-	if err := c.process.Read(sample.targets, now); err != nil {
+	read := c.process.Count
+	if detail {
+		read = c.process.Read
+	}
+	if err := read(sample.targets, now); err != nil {
 		c.report("process", err)
 	}
 }

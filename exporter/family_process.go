@@ -12,17 +12,17 @@ var labelUlimit = newLabelKey("ulimit", containerLabels[:])
 // cgroup's own.
 var processFamilies = []family{
 	{
-		name: "container_processes", kind: gauge, groups: snapshot.Process,
+		name: "container_processes", kind: gauge, groups: snapshot.Processes,
 		help:  "Number of processes running inside the container.",
 		field: snapshot.ProcessCount,
 	},
 	{
-		name: "container_file_descriptors", kind: gauge, groups: snapshot.Process,
+		name: "container_file_descriptors", kind: gauge, groups: snapshot.ProcessDetail,
 		help:  "Number of open file descriptors for the container.",
 		field: snapshot.ProcessFDs,
 	},
 	{
-		name: "container_sockets", kind: gauge, groups: snapshot.Process,
+		name: "container_sockets", kind: gauge, groups: snapshot.ProcessDetail,
 		help:  "Number of open sockets for the container.",
 		field: snapshot.ProcessSockets,
 	},
@@ -37,7 +37,7 @@ var processFamilies = []family{
 		cgroup: threadsMax,
 	},
 	{
-		name: "container_ulimits_soft", kind: gauge, groups: snapshot.Process,
+		name: "container_ulimits_soft", kind: gauge, groups: snapshot.ProcessDetail,
 		help:   "Soft ulimit values for the container root process. Unlimited if -1, except priority and nice",
 		cgroup: openFilesLimit,
 	},

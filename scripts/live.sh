@@ -28,28 +28,39 @@ mkdir -p "$out"
 module=$(go list -m)
 export CGO_ENABLED=0 # the same program whatever C library either side has
 go build -trimpath -tags grpcnotrace -o "$out/nodevitals" ./cmd/nodevitals
+# commands ENTRY prints how the machine runs one package's tests: in a copy of its place, from the shared folder, because a checkout's own build/ may
+# be hidden there.
+commands() {
+  local entry=$1 package=${1%%=*} only=$regexp
+  case $entry in *=*) only=${regexp:-${entry#*=}} ;; esac
+  [ -n "$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}tests{{end}}' "./$package")" ] || return 0
+  mkdir -p "$out/tree/$package"
+  go test -c -ldflags='-s -w' -o "$out/tree/$package/live.test" "./$package"
+  printf 'SECONDS=0; cd /vmout/tree/%q && ./live.test -test.v=test2json -test.run=%q -test.timeout=20m >/vmout/%q.log 2>&1\n' \
+    "$package" "${only:-.}" "${package//\//-}"
+  # shellcheck disable=SC2016 # the machine is to expand them
+  printf 'echo "%s: exit status $? after $SECONDS s"\n' "$package"
+  # Once more with the reader in the kernel, which cgroup v2 alone has.
+  case " ${READER_PACKAGES:-} " in *" $package "*) [ "$VM_CGROUP" = 2 ] || return 0 ;; *) return 0 ;; esac
+  printf 'SECONDS=0; cd /vmout/tree/%q && NODEVITALS_READER=bpf ./live.test -test.v=test2json -test.run=%q -test.timeout=20m >/vmout/%q-bpf.log 2>&1\n' \
+    "$package" "${only:-.}" "${package//\//-}"
+  # shellcheck disable=SC2016 # the machine is to expand them
+  printf 'echo "%s, reader in the kernel: exit status $? after $SECONDS s"\n' "$package"
+}
+
+regexp=${1:-}
 {
-  # Programs run from the shared folder, because a checkout's own build/ may be hidden there: each in a copy of its package's place.
   echo '#!/bin/bash'
   echo 'export NODEVITALS_BINARY=/vmout/nodevitals'
   echo 'modprobe brd rd_nr=1 rd_size=32768' # a block device for the tests of the io controller
+  # The agent's own tests take as long as all others: they run beside them, as the machine has two processors.
   for entry in $packages; do
-    package=${entry%%=*} only=${1:-.}
-    case $entry in *=*) only=${1:-${entry#*=}} ;; esac
-    [ -n "$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}tests{{end}}' "./$package")" ] || continue
-    mkdir -p "$out/tree/$package"
-    go test -c -ldflags='-s -w' -o "$out/tree/$package/live.test" "./$package"
-    printf 'SECONDS=0; cd /vmout/tree/%q && ./live.test -test.v=test2json -test.run=%q -test.timeout=10m >/vmout/%q.log 2>&1\n' \
-      "$package" "$only" "${package//\//-}"
-    # shellcheck disable=SC2016 # the machine is to expand them
-    printf 'echo "%s: exit status $? after $SECONDS s"\n' "$package"
-    # Once more with the reader in the kernel, which cgroup v2 alone has.
-    case " ${READER_PACKAGES:-} " in *" $package "*) [ "$VM_CGROUP" = 2 ] || continue ;; *) continue ;; esac
-    printf 'SECONDS=0; cd /vmout/tree/%q && NODEVITALS_READER=bpf ./live.test -test.v=test2json -test.run=%q -test.timeout=10m >/vmout/%q-bpf.log 2>&1\n' \
-      "$package" "$only" "${package//\//-}"
-    # shellcheck disable=SC2016 # the machine is to expand them
-    printf 'echo "%s, reader in the kernel: exit status $? after $SECONDS s"\n' "$package"
+    case $entry in cmd/*) echo '{ true'; commands "$entry"; echo '} &' ;; esac
   done
+  for entry in $packages; do
+    case $entry in cmd/*) ;; *) commands "$entry" ;; esac
+  done
+  echo wait
 } >"$out/run"
 chmod 755 "$out/run"
 cp ./*.md "$out/tree/"

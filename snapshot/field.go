@@ -196,10 +196,10 @@ var Fields = [FieldCount]FieldInfo{
 	IOFullAvg60:      {"psi.io_full_avg60", Pressure, Gauge, CentiPercent, "io.pressure full avg60 | -"},
 	IOFullAvg300:     {"psi.io_full_avg300", Pressure, Gauge, CentiPercent, "io.pressure full avg300 | -"},
 
-	ProcessCount:      {"process.count", Process, Gauge, Count, "lines of the cgroup's own cgroup.procs | the cpu controller's"},
-	ProcessFDs:        {"process.fds", Process, Gauge, Count, "size of /proc/PID/fd (kernel ≥ 6.2) or its entries, summed"},
-	ProcessSockets:    {"process.sockets", Process, Gauge, Count, "links of /proc/PID/fd/* to socket:[…], summed"},
-	ProcessNoFileSoft: {"process.nofile_soft", Process, Gauge, Count, "/proc/PID/limits Max open files, soft; Unlimited where it says so"},
+	ProcessCount:      {"process.count", Processes, Gauge, Count, "lines of the cgroup's own cgroup.procs | the cpu controller's"},
+	ProcessFDs:        {"process.fds", ProcessDetail, Gauge, Count, "size of /proc/PID/fd (kernel ≥ 6.2) or its entries, summed"},
+	ProcessSockets:    {"process.sockets", ProcessDetail, Gauge, Count, "links of /proc/PID/fd/* to socket:[…], summed"},
+	ProcessNoFileSoft: {"process.nofile_soft", ProcessDetail, Gauge, Count, "/proc/PID/limits Max open files, soft; Unlimited where it says so"},
 }
 
 // Unlimited is the value of a limit that the kernel prints as "max" or "unlimited".

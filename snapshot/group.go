@@ -9,8 +9,8 @@ import (
 // Groups is a set of reading groups: what one pass reads, and what a request asks for.
 type Groups uint16
 
-// The reading groups. Every value of a snapshot belongs to exactly one of them. CPU and Memory have two parts each, because most answers
-// show only what is used: a request that names one part has no file of the other read.
+// The reading groups. Every value of a snapshot belongs to exactly one of them. CPU, Memory and Process have two parts each, because most
+// answers show only what is used: a request that names one part has no file of the other read.
 const (
 	// CPUUse is cpu.stat (v2), cpuacct.usage (v1): the CPU time in all.
 	CPUUse Groups = 1 << iota
@@ -26,8 +26,8 @@ const (
 	Network
 	// Limits is the spec of a cgroup: weights, quotas, limits, creation time.
 	Limits
-	// Process is cgroup.procs with each process's descriptors, sockets and limits.
-	Process
+	// Processes is cgroup.procs: how many there are.
+	Processes
 	// Storage is statfs of the node's filesystems and /proc/diskstats.
 	Storage
 
@@ -35,6 +35,8 @@ const (
 	CPUDetail
 	// MemoryDetail is memory.peak and memory.events (v2), and the rest of memory.* on v1.
 	MemoryDetail
+	// ProcessDetail is each process's descriptors, sockets and limits.
+	ProcessDetail
 
 	// Slices and Sandboxes say of which cgroups, beside the root, pods and their containers, the groups are read: Slices are those of no
 	// pod, Sandboxes those of the processes that hold a pod's namespaces. Without them, a snapshot has the Identity of such cgroups alone.
@@ -47,6 +49,8 @@ const (
 	CPU = CPUUse | CPUDetail
 	// Memory is memory.stat, memory.current, memory.peak, memory.swap.current and memory.events (v2) and their v1 kin.
 	Memory = MemoryUse | MemoryDetail
+	// Process is cgroup.procs with each process's descriptors, sockets and limits.
+	Process = Processes | ProcessDetail
 	// Core is what every full pass reads of every cgroup.
 	Core = CPU | Memory | IO | Pids | Pressure
 	// Everywhere is what has the groups read of every cgroup.

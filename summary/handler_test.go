@@ -100,7 +100,7 @@ func checkAnswer(t *testing.T, recorder *httptest.ResponseRecorder, wanted snaps
 	if (got.Node.Fs == nil) != short || (got.Node.IO == nil) != short || (got.Node.Rlimit == nil) != short || (got.Node.Network == nil) != short {
 		t.Errorf("got %+v, want short: %v", got.Node, short)
 	}
-	want := snapshot.All &^ (snapshot.CPUDetail | snapshot.MemoryDetail | snapshot.IO | snapshot.Pids | snapshot.Sandboxes)
+	want := snapshot.All &^ (snapshot.CPUDetail | snapshot.MemoryDetail | snapshot.IO | snapshot.Pids | snapshot.ProcessDetail | snapshot.Sandboxes)
 	if short {
 		want = snapshot.CPUUse | snapshot.MemoryUse | snapshot.Pressure | snapshot.Limits | snapshot.Slices
 	}

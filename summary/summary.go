@@ -24,8 +24,8 @@ type Options struct {
 const (
 	// CPUAndMemory is what only_cpu_and_memory shows. System containers are slices or services; a pod's sandbox is not shown.
 	CPUAndMemory = snapshot.CPUUse | snapshot.MemoryUse | snapshot.Pressure | snapshot.Limits | snapshot.Slices
-	// Full is what the full summary shows: all but devices and numbers of threads, so their files are not read.
-	Full = CPUAndMemory | snapshot.Network | snapshot.Process | snapshot.Storage
+	// Full is what the full summary shows: all but devices, numbers of threads, and what processes have open, so their files are not read.
+	Full = CPUAndMemory | snapshot.Network | snapshot.Processes | snapshot.Storage
 )
 
 // Render returns the summary of a snapshot: the full one, or with only as much as only_cpu_and_memory shows. What the snapshot

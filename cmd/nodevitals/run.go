@@ -77,6 +77,7 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		answers: answer.NewStore(answer.Options{Log: log.Named("answer")}),
 	}
 	listeners.endpoints(serving, a, secure)
+	dropProgramPages() // what making all this touched; the lists that are read now need the memory
 	if err := a.banner(stdout, listeners, first); err != nil {
 		return fmt.Errorf("say what is served: %w", err)
 	}

@@ -121,14 +121,7 @@ type round struct {
 // It returns one error that counts the targets with hidden processes, wrapping [fs.ErrPermission], and one for the first
 // other failure.
 func (r *Reader) Read(targets []Target, _ time.Time) error {
-	err := r.openProc()
-	if err == nil && r.v1 && !r.sight.all {
-		err = errUncounted
-	}
-	if err != nil {
-		for i := range targets {
-			clearAll(targets[i].Values)
-		}
+	if err := r.begin(targets); err != nil {
 		return err
 	}
 	r.round++
@@ -149,6 +142,45 @@ func (r *Reader) Read(targets []Target, _ time.Time) error {
 		return errOtherNumbers
 	}
 	return current.err()
+}
+
+// Count counts the processes of every target into its Values: ProcessCount, and nothing else. Its errors and what is absent are as [Reader.Read]'s.
+func (r *Reader) Count(targets []Target, _ time.Time) error {
+	if err := r.begin(targets); err != nil {
+		return err
+	}
+	var current round
+	for i := range targets {
+		r.countProcesses(&targets[i], &current)
+	}
+	return current.err()
+}
+
+// begin opens /proc. Where nothing can be known it returns an error, and nothing is.
+func (r *Reader) begin(targets []Target) error {
+	err := r.openProc()
+	if err == nil && r.v1 && !r.sight.all {
+		err = errUncounted
+	}
+	if err != nil {
+		for i := range targets {
+			clearAll(targets[i].Values)
+		}
+	}
+	return err
+}
+
+// countProcesses finds the processes of a target. It returns false if it has none that can be read.
+func (r *Reader) countProcesses(target *Target, current *round) bool {
+	if err := r.readPids(target.Procs); err != nil {
+		clearAll(target.Values)
+		if !gone(err) {
+			current.fail(target, err)
+		}
+		return false
+	}
+	target.Values.Set(snapshot.ProcessCount, uint64(len(r.pids)))
+	return true
 }
 
 // hide notes that a process of a target hides its descriptors, or that they could not be read for another reason.
@@ -192,14 +224,9 @@ func (r *Reader) start(targets []Target) int {
 // count counts one target. It returns true if sockets were left for another round.
 func (r *Reader) count(target *Target, current *round) (postponed bool) {
 	values := target.Values
-	if err := r.readPids(target.Procs); err != nil {
-		clearAll(values)
-		if !gone(err) {
-			current.fail(target, err)
-		}
+	if !r.countProcesses(target, current) {
 		return false
 	}
-	values.Set(snapshot.ProcessCount, uint64(len(r.pids)))
 	if !r.sight.numbered {
 		values.Clear(snapshot.ProcessFDs)
 		values.Clear(snapshot.ProcessSockets)

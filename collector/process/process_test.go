@@ -53,6 +53,31 @@ func TestReadCountsChildren(t *testing.T) {
 	}
 }
 
+// Counting alone leaves what is known of descriptors as it is, and opens no folder of a process.
+func TestCountAlone(t *testing.T) {
+	var values, gone snapshot.Values
+	values.Set(snapshot.ProcessSockets, 77)
+	gone.Set(snapshot.ProcessCount, 9)
+	r := NewReader(Options{HostRoot: "/"})
+	defer r.Close()
+	targets := []Target{
+		{Procs: procsFile(t, child(t, 1), os.Getpid()), LimitsPID: FirstPID, Values: &values},
+		{Procs: filepath.Join(t.TempDir(), "cgroup.procs"), Values: &gone},
+	}
+	if err := r.Count(targets, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if count, sockets := get(&values, snapshot.ProcessCount), get(&values, snapshot.ProcessSockets); count != "2" || sockets != "77" {
+		t.Errorf("got %s processes and %s sockets, want 2 and the 77 of before", count, sockets)
+	}
+	if got := get(&values, snapshot.ProcessFDs); got != "absent" {
+		t.Errorf("got %s descriptors, want none", got)
+	}
+	if got := get(&gone, snapshot.ProcessCount); got != "absent" {
+		t.Errorf("a cgroup that has gone: got %s processes", got)
+	}
+}
+
 func TestLimitOfTheFirstProcess(t *testing.T) {
 	first := child(t, 0)
 	var named, found, none snapshot.Values

@@ -14,6 +14,9 @@ type layer struct {
 
 // findLayers notes the layers of s that were measured and whose filesystem is known, by the cgroup of their container.
 func (e *encoder) findLayers(s *snapshot.Snapshot) {
+	// All layers of a runtime are in one folder, and a node has some mounts for each pod.
+	var folder string
+	var held *snapshot.Filesystem
 	for i := range s.Pods {
 		for j := range s.Pods[i].Containers {
 			container := &s.Pods[i].Containers[j]
@@ -23,7 +26,10 @@ func (e *encoder) findLayers(s *snapshot.Snapshot) {
 			}
 			filesystem := s.Node.RootFS()
 			if usage.MountPoint != "" {
-				filesystem = holding(s.Node.Filesystems, usage.MountPoint)
+				if usage.MountPoint != folder {
+					folder, held = usage.MountPoint, holding(s.Node.Filesystems, usage.MountPoint)
+				}
+				filesystem = held
 			}
 			if filesystem == nil {
 				continue

@@ -90,6 +90,10 @@ func (r *renderer) measured(at time.Time, bytes, inodes snapshot.Optional, files
 
 // holding returns the filesystem that holds a folder: the one mounted closest above it. It is nil where none is known.
 func (r *renderer) holding(folder string) *snapshot.Filesystem {
+	// All layers of a runtime are in one folder, and a node has some mounts for each pod.
+	if r.held.known && r.held.folder == folder {
+		return r.held.filesystem
+	}
 	var closest *snapshot.Filesystem
 	for i := range r.snapshot.Node.Filesystems {
 		filesystem := &r.snapshot.Node.Filesystems[i]
@@ -97,7 +101,15 @@ func (r *renderer) holding(folder string) *snapshot.Filesystem {
 			closest = filesystem
 		}
 	}
+	r.held = held{folder: folder, filesystem: closest, known: true}
 	return closest
+}
+
+// held is the filesystem that holds a folder.
+type held struct {
+	folder     string
+	filesystem *snapshot.Filesystem
+	known      bool
 }
 
 // isBelow tells whether a folder is, or is below, a mount point: "/var" holds "/var" and "/var/lib", not "/variable".

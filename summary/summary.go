@@ -41,6 +41,8 @@ type renderer struct {
 	// full: not only CPU and memory.
 	full    bool
 	numbers []uint64
+	// held is what was last found to hold a folder.
+	held held
 }
 
 // number returns a pointer to a copy. The many numbers of a summary share a few allocations: ten or so for each of a thousand

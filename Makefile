@@ -14,7 +14,7 @@ ARGS     ?=
 FUZZTIME ?= 10000x
 # Packages that read a live kernel, and so run on the other cgroup version too; after "=", those tests of one that do.
 LIVE_PACKAGES ?= collector collector/cgroup collector/cgroup/bpf collector/reference collector/process collector/network collector/storage \
-	collector/machine exporter=OnThisHost cmd/nodevitals
+	collector/machine exporter=OnThisHost cmd/nodevitals=Agent|Summary|Verify|EachGroup|Reader|Rights|Seccomp|Disabled|NoNewPrivs
 
 # Those that run a second time on cgroup v2, with the reader in the kernel.
 READER_PACKAGES ?= collector collector/cgroup exporter

@@ -58,6 +58,8 @@ func NewConfig(options Options) (*tls.Config, error) {
 		return nil, err
 	}
 	config := &tls.Config{
+		// Go's small records at first are for pages that a browser renders as they come: the first 128 kB of an answer would take ninety writes.
+		DynamicRecordSizingDisabled: true,
 		MinVersion:   max(version, tls.VersionTLS12),
 		CipherSuites: suites,
 		NextProtos:   []string{"h2", "http/1.1"},

@@ -11,8 +11,8 @@ import (
 	"github.com/nodevitals/nodevitals/e2e/workload"
 )
 
-// What moves with a container's every kill: the pod's memory, and no counter of it.
-var memoryOfKilled = regexp.MustCompile(`^pods\[default/out-of-memory\]\.memory\.(availableBytes|usageBytes|workingSetBytes|rssBytes)$`)
+// What moves with a container's every kill: the pod's memory and its own, and no counter of them.
+var memoryOfKilled = regexp.MustCompile(`^pods\[default/out-of-memory\]\.(containers\[hungry\]\.)?memory\.(availableBytes|usageBytes|workingSetBytes|rssBytes)$`)
 
 // What others on a shared host take of the machine's memory, as gauges: counters only rise, whoever moves them.
 var memoryOfMachine = regexp.MustCompile(`^node\.memory\.(availableBytes|usageBytes|workingSetBytes|rssBytes)$|^node_memory_working_set_bytes$|` +
@@ -38,7 +38,7 @@ func setAside(d compare.Difference) string {
 		return "the container's cgroup was made while the answers were asked for, and its limits are written a moment later"
 	}
 	if d.What == compare.Outside && memoryOfKilled.MatchString(d.Path) {
-		return "the pod's memory goes up and down between the kubelet's samples, as its container hungry takes all and is killed"
+		return "the memory of the pod and of its container hungry goes up and down between the kubelet's samples, as that takes all and is killed"
 	}
 	if lost := lostContainers(); lost.ids[compare.Label(d.Path, "id")] || lost.has(d.Path) {
 		return "the kubelet did not learn whose cgroup this is, and shows it without a name and with the runtime's figures"

@@ -26,6 +26,21 @@ func TestMemoryOfMachineIsGaugesAlone(t *testing.T) {
 	}
 }
 
+// Only gauges, and only of what is killed again and again.
+func TestMemoryOfKilled(t *testing.T) {
+	for path, want := range map[string]bool{
+		"pods[default/out-of-memory].memory.usageBytes":                         true,
+		"pods[default/out-of-memory].containers[hungry].memory.rssBytes":        true,
+		"pods[default/out-of-memory].containers[hungry].memory.pageFaults":      false,
+		"pods[default/out-of-memory].containers[beside].memory.workingSetBytes": false,
+		"pods[default/web].containers[hungry].memory.workingSetBytes":           false,
+	} {
+		if got := memoryOfKilled.MatchString(path); got != want {
+			t.Errorf("%s: set aside is %v, want %v", path, got, want)
+		}
+	}
+}
+
 // Only limits, only of a container that ends again and again, and only if the kubelet did not have them before.
 func TestLimitsOfWhatBeganMeanwhile(t *testing.T) {
 	before := compare.Document{`container_spec_cpu_shares{container="hungry",id="/old",pod="out-of-memory"}`: {Number: 2}}

@@ -30,6 +30,8 @@ var scrapes = []string{"nodevitals-cadvisor", "nodevitals-resource", "nodevitals
 func TestTwoNodes(t *testing.T) {
 	needMonitor(t)
 	needMetricsServer(t)
+	// A server of metrics that has just begun, as after its API server was away, shows no node until it has asked twice.
+	awaitNodes(t, cluster.NodeName)
 	started := time.Now()
 	neighbour := startNeighbour(t)
 	first := watchFirst(t)

@@ -60,9 +60,9 @@ func NewConfig(options Options) (*tls.Config, error) {
 	config := &tls.Config{
 		// Go's small records at first are for pages that a browser renders as they come: the first 128 kB of an answer would take ninety writes.
 		DynamicRecordSizingDisabled: true,
-		MinVersion:   max(version, tls.VersionTLS12),
-		CipherSuites: suites,
-		NextProtos:   []string{"h2", "http/1.1"},
+		MinVersion:                  max(version, tls.VersionTLS12),
+		CipherSuites:                suites,
+		NextProtos:                  []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return options.Certificate(), nil
 		},

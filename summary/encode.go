@@ -20,8 +20,8 @@ func Encode(summary *v1alpha1.Summary) ([]byte, error) { return Append(nil, summ
 
 // Append appends what Encode returns to buffer.
 //
-// What is printed is what [json.Encoder] prints, byte by byte, at a ninth of its cost (BenchmarkAppend, BenchmarkAppendByLibrary): that one prints without indentation first, and then all of it
-// once more, and has text made of every time.
+// What is printed is what [json.Encoder] prints, byte by byte, at a ninth of its cost (BenchmarkAppend, BenchmarkAppendByLibrary): that one prints
+// without indentation first, and then all of it once more, and has text made of every time.
 func Append(buffer []byte, summary *v1alpha1.Summary) ([]byte, error) {
 	p := printer{buffer: buffer}
 	printSummary(&p, reflect.ValueOf(summary).Elem())

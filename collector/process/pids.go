@@ -134,9 +134,6 @@ func (r *Reader) setPath(pid int, name string) {
 	r.path = append(append(r.path, name...), 0)
 }
 
-// leastFull is the least that a read with room for more returns if it is not the last: the kernel prints lines into a page, until one does not fit.
-const leastFull = 4096 - 256
-
 // readFile reads the file at r.path, below /proc unless it begins with a slash, into a buffer that is valid until the next
 // call. Its errors are the kernel's bare numbers.
 func (r *Reader) readFile() ([]byte, error) {
@@ -160,7 +157,7 @@ func (r *Reader) readFile() ([]byte, error) {
 			return r.text[:filled], nil
 		default:
 			filled += n
-			if n < min(leastFull, len(room)) {
+			if n < min(hostfile.FullRead, len(room)) {
 				return r.text[:filled], nil
 			}
 		}

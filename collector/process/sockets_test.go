@@ -80,7 +80,7 @@ func TestAnotherNumberOfDescriptorsIsSeenAtOnce(t *testing.T) {
 	before, _ := own.Get(snapshot.ProcessSockets)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("no socket can be opened here: %v", err)
 	}
 	defer listener.Close()
 	if err := r.Read(targets, time.Now()); err != nil {
@@ -95,7 +95,7 @@ func TestAnotherNumberOfDescriptorsIsSeenAtOnce(t *testing.T) {
 func TestOwnSockets(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("no socket can be opened here: %v", err)
 	}
 	defer listener.Close()
 	entries, err := os.ReadDir("/proc/self/fd")

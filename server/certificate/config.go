@@ -58,7 +58,7 @@ func NewConfig(options Options) (*tls.Config, error) {
 		return nil, err
 	}
 	config := &tls.Config{
-		// Go's small records at first are for pages that a browser renders as they come: the first 128 kB of an answer would take ninety writes.
+		// Go's small records at first are for pages that a browser renders as they come: the first 128 KiB of an answer would take some hundred writes.
 		DynamicRecordSizingDisabled: true,
 		MinVersion:                  max(version, tls.VersionTLS12),
 		CipherSuites:                suites,

@@ -30,17 +30,15 @@ type Buffer struct{ bytes []byte }
 // New returns a File for a path, which is opened by the first Read.
 func New(path string) *File { return &File{path: path, fd: -1, buffer: &Buffer{}} }
 
-// longestLine is more than the lines of files for NewOfShortLines have.
-const longestLine = 256
+// FullRead is the least, in bytes, that a read with room for more returns if it is not the last of a file whose lines have no more than 256 bytes
+// each: the kernel prints lines into a page, of 4 KiB at least, until one does not fit (seq_read_iter in fs/seq_file.c).
+const FullRead = 4096 - 256
 
 // NewOfShortLines is New for a file of the kernel's whose lines have no more than some 200 bytes each, such as net/dev. Its end is told by the length of
 // what was read, which saves a read. Its text is in a buffer that other Files may share, and is valid until the next Read of any of them.
 func NewOfShortLines(path string, shared *Buffer) *File {
-	return &File{path: path, fd: -1, buffer: shared, full: pageSize - longestLine}
+	return &File{path: path, fd: -1, buffer: shared, full: FullRead}
 }
-
-// pageSize is the least that any kernel has: it prints lines into a page until one does not fit.
-const pageSize = 4096
 
 // Path returns the path that the File was made for.
 func (f *File) Path() string { return f.path }

@@ -103,27 +103,28 @@ func cleanUp(t *testing.T) {
 	})
 }
 
-// wantArgument wants every pod of the deployment to be ready, and its agent to have a flag or not to have it.
+// wantArgument waits until the deployment has one pod a node, which is ready and whose agent has a flag or does not have it. Helm's --wait leaves
+// as many pods of a DaemonSet unready as may be unavailable, which on one node is the only one.
 func wantArgument(t *testing.T, flag string, wanted bool) {
 	t.Helper()
-	pods, err := node.Client().CoreV1().Pods(deployed).List(t.Context(), ours)
-	if err != nil {
-		t.Fatal(err)
-	}
-	running := 0
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if pod.DeletionTimestamp != nil {
-			continue
+	err := cluster.Await(t.Context(), rolloutLimit, fmt.Sprintf("one ready pod with %s %t", flag, wanted), func(ctx context.Context) error {
+		pods, err := node.Client().CoreV1().Pods(deployed).List(ctx, ours)
+		if err != nil {
+			return err
 		}
+		running := slices.DeleteFunc(pods.Items, func(pod core.Pod) bool { return pod.DeletionTimestamp != nil })
+		if len(running) != 1 {
+			return fmt.Errorf("%d pods run", len(running))
+		}
+		pod := &running[0]
 		ready := slices.ContainsFunc(pod.Status.Conditions, func(c core.PodCondition) bool { return c.Type == core.PodReady && c.Status == core.ConditionTrue })
 		if has := slices.Contains(pod.Spec.Containers[0].Args, flag); !ready || has != wanted {
-			t.Errorf("pod %s: ready %t, has %s %t, want %t", pod.Name, ready, flag, has, wanted)
+			return fmt.Errorf("pod %s: ready %t, has %s %t", pod.Name, ready, flag, has)
 		}
-		running++
-	}
-	if running != 1 {
-		t.Errorf("%d pods, want one a node", running)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -50,7 +50,7 @@ func NewRuntime(sockets []string, index *Index, log *zap.Logger) *Runtime {
 		index: index, log: log, dial: dialer{sockets: sockets},
 		patience: 5 * time.Second, measuring: 15 * time.Second, thorough: 2 * time.Second,
 		gap: time.Second, period: 30 * time.Second,
-		details: details{patience: 500 * time.Millisecond, retry: 30 * time.Second},
+		details: details{patience: 500 * time.Millisecond, retry: time.Second},
 		wake:    make(chan struct{}, 1), connected: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
 }
@@ -70,13 +70,15 @@ func (r *Runtime) Run(ctx context.Context) error {
 	var generation uint64
 	due := true
 	for ctx.Err() == nil {
+		wait := r.period
 		if due {
 			r.pause(ctx)
-			_ = r.Refresh(ctx) // the index has the error
+			if r.Refresh(ctx) == nil { // the index has the error
+				wait = min(wait, r.untilDetails())
+			}
 		}
-		wait := r.period
 		if again > 0 && again < r.period && r.index.generation.Load() == generation {
-			wait, again = again, 2*again
+			wait, again = min(wait, again), 2*again
 		} else {
 			again = 0
 		}
@@ -108,6 +110,16 @@ func (r *Runtime) pause(ctx context.Context) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// untilDetails returns how long until a detail that there was no answer to is asked for again, and the period if there is none.
+func (r *Runtime) untilDetails() time.Duration {
+	r.turn <- struct{}{}
+	defer func() { <-r.turn }()
+	if next := r.details.next(); !next.IsZero() {
+		return max(time.Until(next), 0)
+	}
+	return r.period
 }
 
 // Refresh lists now. If the last list began less than a second ago, it leaves that to Run and returns at once. Of concurrent calls

@@ -235,6 +235,24 @@ func TestRuntimeHangsInDetails(t *testing.T) {
 	}
 }
 
+// TestRuntimeIsAskedAgainForDetails: one that is slow to tell of a sandbox is asked again soon, and given more time, by no list but those.
+func TestRuntimeIsAskedAgainForDetails(t *testing.T) {
+	f := newFakeRuntime(t)
+	f.addSandbox(idC, "web", uid)
+	f.hang(true, "PodSandboxStatus")
+	f.start()
+	x := NewIndex()
+	r := newRuntime(x, f.socket)
+	r.period = time.Hour
+	r.details.patience, r.details.retry = time.Millisecond, time.Millisecond
+	x.Generation()
+	runUntilTheEnd(t, r.Run)
+	eventually(t, "two calls for the sandbox", func() bool { return f.called("PodSandboxStatus") > 1 })
+	wantLabels(t, x, pathOf(idC), "default", "web", "", "", idC)
+	f.hang(false, "PodSandboxStatus")
+	eventually(t, "the sandbox's image", func() bool { return x.Resolve(pathOf(idC)).Image == "localhost/pause:1" })
+}
+
 // TestRuntimeIsAskedForTheUnknown: a cgroup without a name makes a list come at once.
 func TestRuntimeIsAskedForTheUnknown(t *testing.T) {
 	f := newFakeRuntime(t)

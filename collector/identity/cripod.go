@@ -15,16 +15,26 @@ import (
 // details are what lists do not tell and a call for each sandbox and image does. Neither changes, so each is asked for once and
 // kept as long as the sandbox or image is listed.
 type details struct {
-	// patience is how long one detail may take; a runtime answers in a millisecond. retry is how long after a failure a detail is asked
-	// for again.
+	// patience is how long a detail may take the first time; a healthy runtime answers in a millisecond. retry is how long after a
+	// failure it is asked for again the first time. Both double with each failure, as long as a list's time and longestRetry let them:
+	// a runtime under load needs more time, and one that hangs is not to be asked all the time.
 	patience, retry time.Duration
 
 	sandboxes map[string]sandboxDetails
 	// images has the name of each image by its ID.
 	images map[string]string
-	// later says from when on to ask again for what there was no answer to, so that one that hangs does not keep others waiting.
-	later map[string]time.Time
+	// later says when to ask again for what there was no answer to, so that one that hangs does not keep others waiting.
+	later map[string]failure
 }
+
+// failure is how a detail that there was no answer to is asked for the next time.
+type failure struct {
+	patience, retry time.Duration
+	next            time.Time
+}
+
+// longestRetry is the most between two questions for a detail that there was no answer to.
+const longestRetry = 30 * time.Second
 
 type sandboxDetails struct {
 	image       string
@@ -37,7 +47,7 @@ func (d *details) complete(ctx context.Context, c *connection, sandboxes []*cri.
 		patience: d.patience, retry: d.retry,
 		sandboxes: make(map[string]sandboxDetails, len(sandboxes)),
 		images:    make(map[string]string),
-		later:     make(map[string]time.Time),
+		later:     make(map[string]failure),
 	}
 	for _, s := range sandboxes {
 		id := s.GetId()
@@ -72,29 +82,48 @@ func (d *details) complete(ctx context.Context, c *connection, sandboxes []*cri.
 	return ctx.Err() == nil
 }
 
-// ask gets one detail, or notes in kept when to try again. It returns false if there is no answer; that something is not there
-// is one.
+// ask gets one detail, or notes in kept when to try again. It returns false if there is no answer; that the runtime does not know the
+// question is one.
 func (d *details) ask(ctx context.Context, kept *details, id string, do func(context.Context) error) bool {
-	if later, ok := d.later[id]; ok && time.Now().Before(later) {
-		kept.later[id] = later
+	failed, again := d.later[id]
+	if !again {
+		failed = failure{patience: d.patience, retry: d.retry}
+	}
+	if _, ok := kept.later[id]; ok {
 		return false
 	}
-	if _, ok := kept.later[id]; ok || ctx.Err() != nil {
+	if ctx.Err() != nil || time.Now().Before(failed.next) {
+		if again {
+			kept.later[id] = failed
+		}
 		return false
 	}
-	single, cancel := context.WithTimeout(ctx, d.patience)
+	single, cancel := context.WithTimeout(ctx, failed.patience)
 	defer cancel()
 	err := do(single)
 	switch status.Code(err) {
-	case codes.OK:
-		return true
-	case codes.NotFound, codes.Unimplemented, codes.InvalidArgument:
+	case codes.OK, codes.Unimplemented, codes.InvalidArgument:
 		return true
 	}
-	if ctx.Err() == nil {
-		kept.later[id] = time.Now().Add(d.retry)
+	// One that had less than its patience because a list ended is not to blame the first time.
+	if ctx.Err() == nil || again {
+		kept.later[id] = failure{
+			patience: min(2*failed.patience, longestRetry), retry: max(failed.retry, min(2*failed.retry, longestRetry)),
+			next: time.Now().Add(failed.retry),
+		}
 	}
 	return false
+}
+
+// next returns when to ask again for the first of what there was no answer to, or the zero time.
+func (d *details) next() time.Time {
+	var first time.Time
+	for _, failed := range d.later {
+		if first.IsZero() || failed.next.Before(first) {
+			first = failed.next
+		}
+	}
+	return first
 }
 
 // askSandbox returns what a sandbox's status tells.
@@ -114,9 +143,12 @@ func askSandbox(ctx context.Context, c *connection, id string) (sandboxDetails, 
 	}, nil
 }
 
-// askImage returns the name of an image: its first tag, or else its digest, "" where it has neither.
+// askImage returns the name of an image: its first tag, or else its digest, "" where it has neither or was removed.
 func askImage(ctx context.Context, c *connection, id string) (string, error) {
 	answer, err := c.images.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: id}})
+	if status.Code(err) == codes.NotFound {
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}

@@ -238,7 +238,7 @@ func (c *Collector) sampleProcesses(now time.Time, detail bool) {
 			kept = &snapshot.Values{}
 		}
 		values[known] = kept
-		target := process.Target{Procs: path, Values: kept}
+		target := process.Target{Procs: path, Kept: c.reader.KeptProcs(known) + 1, Values: kept}
 		switch {
 		case known.Identity.ID == "/":
 			// cAdvisor takes the machine's first process for the root's.

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"iter"
 	"time"
 
 	"github.com/nodevitals/nodevitals/snapshot"
@@ -23,6 +24,8 @@ type Cgroup struct {
 	places []place
 	// slots hold the state of each file of the reader's table.
 	slots []slot
+	// procs is cgroup.procs, which passes do not read, but whoever counts processes.
+	procs procsFile
 	// said is what files said that are not read again while they say the same.
 	said [stillFiles]said
 
@@ -57,6 +60,27 @@ type slot struct {
 	retry uint32
 	// used is the pass that last read the file.
 	used uint32
+}
+
+// procsFile is a cgroup's cgroup.procs.
+type procsFile struct {
+	slot
+	// path is empty until it is asked for.
+	path string
+}
+
+// keptSlots are those slots whose file is kept open.
+func (c *Cgroup) keptSlots() iter.Seq[*slot] {
+	return func(yield func(*slot) bool) {
+		for i := range c.slots {
+			if c.slots[i].kept > 0 && !yield(&c.slots[i]) {
+				return
+			}
+		}
+		if c.procs.kept > 0 {
+			yield(&c.procs.slot)
+		}
+	}
 }
 
 // Gone reports whether the cgroup was found removed.

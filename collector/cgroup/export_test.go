@@ -3,10 +3,8 @@ package cgroup
 // Kept is the number of descriptors that are kept of the cgroups of a tree, counted one by one.
 func Kept(t *Tree) (kept int) {
 	for _, c := range t.known {
-		for i := range c.slots {
-			if c.slots[i].kept > 0 {
-				kept++
-			}
+		for range c.keptSlots() {
+			kept++
 		}
 	}
 	return kept

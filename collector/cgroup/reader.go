@@ -261,7 +261,31 @@ func (r *Reader) ProcsPath(c *Cgroup) string {
 	if mount < 0 || !c.places[mount].present {
 		return ""
 	}
-	return r.hierarchy.Mounts[mount].Folder(c.Identity.ID) + "/cgroup.procs"
+	if c.procs.path == "" {
+		c.procs.path = r.hierarchy.Mounts[mount].Folder(c.Identity.ID) + "/cgroup.procs"
+	}
+	return c.procs.path
+}
+
+// KeptProcs returns a descriptor of the file that ProcsPath names, which stays open as long as the cgroup is there and descriptors last, or -1 if
+// there is none: to open the file then tells why.
+func (r *Reader) KeptProcs(c *Cgroup) int {
+	s := &c.procs.slot
+	if s.kept == 0 {
+		path := r.ProcsPath(c)
+		if path == "" || !r.budget.take() {
+			return -1
+		}
+		r.pathBuf = append(append(r.pathBuf[:0], path...), 0)
+		fd, errno := openFile(r.pathBuf)
+		if errno != 0 {
+			r.budget.giveBack()
+			return -1
+		}
+		s.kept = int32(fd) + 1
+	}
+	s.used = r.pass
+	return int(s.kept) - 1
 }
 
 // prepare makes what a cgroup needs when it is first read.
@@ -383,8 +407,8 @@ func (r *Reader) fault(name, reason string, count uint64) {
 // yield closes descriptors that no pass needed for a while, so that files in need can be kept.
 func (r *Reader) yield() {
 	for _, c := range r.tree.Cgroups() {
-		for i := range c.slots {
-			if s := &c.slots[i]; s.kept > 0 && r.pass-s.used > idlePasses {
+		for s := range c.keptSlots() {
+			if r.pass-s.used > idlePasses {
 				r.drop(s)
 			}
 		}
@@ -395,8 +419,8 @@ func (r *Reader) yield() {
 func (r *Reader) shed(count int) {
 	known := r.tree.Cgroups()
 	for at := len(known) - 1; at >= 0 && count > 0; at-- {
-		for i := range known[at].slots {
-			if s := &known[at].slots[i]; s.kept > 0 && count > 0 {
+		for s := range known[at].keptSlots() {
+			if count > 0 {
 				r.drop(s)
 				count--
 			}
@@ -414,8 +438,8 @@ func (r *Reader) drop(s *slot) {
 
 // forget closes what is kept of a cgroup that is gone.
 func (r *Reader) forget(c *Cgroup) {
-	for i := range c.slots {
-		r.drop(&c.slots[i])
+	for s := range c.keptSlots() {
+		r.drop(s)
 	}
 }
 

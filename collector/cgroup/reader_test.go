@@ -215,3 +215,36 @@ func TestUnusedDescriptorsYield(t *testing.T) {
 		t.Errorf("reads without a descriptor: got %d a pass, want %d, once the 8 of pressure files were given up", got, want)
 	}
 }
+
+// cgroup.procs is kept open once, counts as the others do, yields as they do, and goes with its cgroup.
+func TestProcsAreKept(t *testing.T) {
+	h := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{})
+	h.pass(snapshot.CPU)
+	before := h.reader.Stats().Descriptors
+	kept := make(map[int]bool)
+	for range 2 {
+		for _, one := range h.tree.Cgroups() {
+			if fd := h.reader.KeptProcs(one); fd >= 0 {
+				kept[fd] = true
+			} else if _, err := os.Stat(h.reader.ProcsPath(one)); err == nil {
+				t.Errorf("%s: not kept", one.Identity.ID)
+			}
+		}
+	}
+	now := h.reader.Stats().Descriptors
+	if len(kept) == 0 || now != before+len(kept) || now != cgroup.Kept(h.tree) {
+		t.Errorf("got %d lists, and %d descriptors after %d, of which %d are open", len(kept), now, before, cgroup.Kept(h.tree))
+	}
+	h.reader.Close()
+	if left := h.reader.Stats().Descriptors; left != 0 || cgroup.Kept(h.tree) != 0 {
+		t.Errorf("closed: %d descriptors are left", left)
+	}
+
+	full := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{MaxDescriptors: 1})
+	full.pass(snapshot.CPU)
+	for _, one := range full.tree.Cgroups() {
+		if fd := full.reader.KeptProcs(one); fd >= 0 {
+			t.Errorf("%s: descriptor %d is kept beyond the budget", one.Identity.ID, fd)
+		}
+	}
+}

@@ -17,7 +17,7 @@ import (
 const runtimeName = "cri"
 
 // Runtime tells an Index of the pods and containers that the container runtime has, through the Container Runtime Interface. It
-// lists them every few seconds while somebody asks, at once when the Index meets a container that it does not know, and
+// lists them once a minute while somebody asks, at once when the Index meets a container that it does not know, and
 // when the runtime tells of a change. It changes nothing in the runtime. It is safe for concurrent use.
 type Runtime struct {
 	index *Index
@@ -40,8 +40,11 @@ type Runtime struct {
 	connection *connection
 }
 
+// away is how long after a runtime gave no list it is asked for another.
+const away = 10 * time.Second
+
 // quiet is how long after the last question the index is kept current.
-const quiet = time.Minute
+const quiet = 2 * time.Minute
 
 // NewRuntime makes a source of the runtime behind the first of these sockets that serves the Container Runtime Interface ("unix://"
 // may stand before a path). Which one that is, is found out when it is needed, and again whenever the connection is lost.
@@ -49,7 +52,7 @@ func NewRuntime(sockets []string, index *Index, log *zap.Logger) *Runtime {
 	return &Runtime{
 		index: index, log: log, dial: dialer{sockets: sockets},
 		patience: 5 * time.Second, measuring: 15 * time.Second, thorough: 2 * time.Second,
-		gap: time.Second, period: 30 * time.Second,
+		gap: time.Second, period: time.Minute,
 		details: details{patience: 500 * time.Millisecond, retry: time.Second},
 		wake:    make(chan struct{}, 1), connected: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
@@ -75,6 +78,8 @@ func (r *Runtime) Run(ctx context.Context) error {
 			r.pause(ctx)
 			if r.Refresh(ctx) == nil { // the index has the error
 				wait = min(wait, r.untilDetails())
+			} else {
+				wait = min(wait, away)
 			}
 		}
 		if again > 0 && again < r.period && r.index.generation.Load() == generation {

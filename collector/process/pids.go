@@ -38,13 +38,12 @@ func (r *Reader) Close() {
 
 // readPids fills r.pids with the processes of a cgroup. A threaded cgroup has threads of processes that belong to the cgroup
 // above: those processes are its own here, each once.
-func (r *Reader) readPids(procs string) error {
-	r.path = append(append(r.path[:0], procs...), 0)
-	text, err := r.readFile()
+func (r *Reader) readPids(target *Target) error {
+	text, err := r.readProcs(target)
 	threaded := false
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		threaded = true
-		r.path = append(append(r.path[:0], strings.TrimSuffix(procs, "procs")...), "threads\x00"...)
+		r.path = append(append(r.path[:0], strings.TrimSuffix(target.Procs, "procs")...), "threads\x00"...)
 		text, err = r.readFile()
 	}
 	if err != nil {
@@ -63,6 +62,15 @@ func (r *Reader) readPids(procs string) error {
 		r.pids = slices.Compact(r.pids)
 	}
 	return nil
+}
+
+// readProcs reads a cgroup's cgroup.procs.
+func (r *Reader) readProcs(target *Target) ([]byte, error) {
+	if target.Kept > 0 && r.keptTell {
+		return r.readOpen(target.Kept - 1)
+	}
+	r.path = append(append(r.path[:0], target.Procs...), 0)
+	return r.readFile()
 }
 
 // parsePids appends the numbers of cgroup.procs, one a line. What is no number is left out.
@@ -142,13 +150,18 @@ func (r *Reader) readFile() ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(fd) }()
+	return r.readOpen(fd)
+}
+
+// readOpen is readFile of an open file, from its start.
+func (r *Reader) readOpen(fd int) ([]byte, error) {
 	filled := 0
 	for {
 		if filled == len(r.text) {
 			r.text = append(r.text, make([]byte, len(r.text))...)
 		}
 		room := r.text[filled:]
-		n, err := unix.Read(fd, room)
+		n, err := unix.Pread(fd, room, int64(filled))
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:

@@ -46,6 +46,8 @@ type Options struct {
 type Target struct {
 	// Procs is the path of the cgroup's cgroup.procs, as the agent sees it.
 	Procs string
+	// Kept is a descriptor of that file, which stays open for the reader, plus one; 0: there is none, and the file is opened each time.
+	Kept int
 	// LimitsPID is the process whose limit of open files is the cgroup's; 0 is none. See [FirstPID].
 	LimitsPID int
 	// Values gets the numbers. It holds those of the last round, which stay where the budget was spent before.
@@ -71,6 +73,10 @@ type Reader struct {
 	// sockets are those of each process, as they were last counted; round numbers the rounds.
 	sockets map[int]counted
 	round   uint64
+
+	// read is the time of the last round; keptTell, that the lists of kept descriptors are those of now in this one.
+	read     time.Time
+	keptTell bool
 
 	path, text, entries []byte
 	// pids are the processes of the present target, counts their descriptors.
@@ -120,8 +126,8 @@ type round struct {
 //
 // It returns one error that counts the targets with hidden processes, wrapping [fs.ErrPermission], and one for the first
 // other failure.
-func (r *Reader) Read(targets []Target, _ time.Time) error {
-	if err := r.begin(targets); err != nil {
+func (r *Reader) Read(targets []Target, now time.Time) error {
+	if err := r.begin(targets, now); err != nil {
 		return err
 	}
 	r.round++
@@ -145,8 +151,8 @@ func (r *Reader) Read(targets []Target, _ time.Time) error {
 }
 
 // Count counts the processes of every target into its Values: ProcessCount, and nothing else. Its errors and what is absent are as [Reader.Read]'s.
-func (r *Reader) Count(targets []Target, _ time.Time) error {
-	if err := r.begin(targets); err != nil {
+func (r *Reader) Count(targets []Target, now time.Time) error {
+	if err := r.begin(targets, now); err != nil {
 		return err
 	}
 	var current round
@@ -156,8 +162,15 @@ func (r *Reader) Count(targets []Target, _ time.Time) error {
 	return current.err()
 }
 
+// listLasts is how long on v1 a kept descriptor may give the list that it gave before. The kernel lets go of a list a second after it was last read,
+// a new descriptor makes it anew, and one that was read before takes what is there (cgroup_pidlist_start in kernel/cgroup/cgroup-v1.c): read every
+// half a second, it would give the first list for ever. The other second is for a kernel that is late.
+const listLasts = 2 * time.Second
+
 // begin opens /proc. Where nothing can be known it returns an error, and nothing is.
-func (r *Reader) begin(targets []Target) error {
+func (r *Reader) begin(targets []Target, now time.Time) error {
+	r.keptTell = !r.v1 || now.Sub(r.read) >= listLasts
+	r.read = now
 	err := r.openProc()
 	if err == nil && r.v1 && !r.sight.all {
 		err = errUncounted
@@ -172,7 +185,7 @@ func (r *Reader) begin(targets []Target) error {
 
 // countProcesses finds the processes of a target. It returns false if it has none that can be read.
 func (r *Reader) countProcesses(target *Target, current *round) bool {
-	if err := r.readPids(target.Procs); err != nil {
+	if err := r.readPids(target); err != nil {
 		clearAll(target.Values)
 		if !gone(err) {
 			current.fail(target, err)

@@ -19,6 +19,8 @@ type partition struct {
 	major, minor             uint32
 	// number is the device number in mountinfo, by which other mounts of the same filesystem are found. On btrfs, major and minor are others.
 	number uint64
+	// question is what asks it, nil where it cannot be seen.
+	question *question
 }
 
 // key tells filesystems apart that need to be asked each on its own. Mounts of one NFS export are one filesystem; if its server
@@ -32,80 +34,57 @@ func (p *partition) key() string {
 
 // mountTable keeps the list of partitions current.
 type mountTable struct {
-	hostRoot   string
-	file       *hostfile.File
-	fallback   *hostfile.File
-	last       []byte
-	known      bool
-	partitions []partition
+	hostRoot string
+	// file is process 1's list, and fallback our own. Of them, from is the one that partitions come from, if any.
+	file, fallback, from *hostfile.Mounts
+	partitions           []partition
 }
 
 func newMountTable(hostRoot string) *mountTable {
 	proc := filepath.Join(hostRoot, "proc")
 	return &mountTable{
 		hostRoot: hostRoot,
-		file:     hostfile.New(filepath.Join(proc, "1/mountinfo")),
+		file:     hostfile.NewMounts(filepath.Join(proc, "1/mountinfo")),
 		// Where an ordinary user cannot see process 1 (mount option hidepid).
-		fallback: hostfile.New(filepath.Join(proc, "self/mountinfo")),
+		fallback: hostfile.NewMounts(filepath.Join(proc, "self/mountinfo")),
 	}
 }
 
 // update reads the mounts anew if there may be others, and reports whether there are. With an error the list stays.
 func (t *mountTable) update() (changed bool, err error) {
-	if t.known && !t.signalled() {
-		return false, nil
-	}
 	file := t.file
-	text, err := file.Read()
+	text, changed, err := file.Read()
 	if err != nil {
-		t.file.Close()
+		file.Close()
 		file = t.fallback
-		other, otherErr := file.Read()
-		if otherErr != nil {
-			t.known = false
+		if t.from != file {
+			file.Forget()
+		}
+		var otherErr error
+		if text, changed, otherErr = file.Read(); otherErr != nil {
+			t.from = nil
 			return false, err
 		}
-		text = other
 	}
-	if t.known && bytes.Equal(text, t.last) {
+	if !changed {
 		return false, nil
 	}
-	mounts, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
+	mounts, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), func(mount *mountinfo.Info) (skip, stop bool) {
+		return !counts(mount.FSType) && mount.Mountpoint != "/", false
+	})
 	if err != nil {
-		t.known = false
+		file.Forget()
 		return false, fmt.Errorf("parse %s: %w", file.Path(), err)
 	}
-	t.last = append(t.last[:0], text...)
-	t.known = true
+	t.from = file
 	t.partitions = choose(mounts, func(mount *mountinfo.Info) (uint32, uint32, bool) { return btrfsNumber(t.hostRoot, mount) })
 	return true, nil
-}
-
-// signalled asks the kernel whether mounts changed since the last time it was asked (proc_pid_mountinfo(5)): a poll in place of
-// a text of up to megabytes. A recorded tree's plain file cannot tell, so it is always read.
-func (t *mountTable) signalled() bool {
-	fd := t.file.Descriptor()
-	if fd < 0 {
-		fd = t.fallback.Descriptor()
-	}
-	if fd < 0 {
-		return true
-	}
-	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}
-	if _, err := unix.Poll(polled, 0); err != nil {
-		return true
-	}
-	if polled[0].Revents != 0 {
-		return true
-	}
-	var stat unix.Stat_t
-	return unix.Fstat(fd, &stat) != nil || stat.Size > 0
 }
 
 func (t *mountTable) close() {
 	t.file.Close()
 	t.fallback.Close()
-	t.known = false
+	t.from = nil
 }
 
 // choose returns the partitions among the mounts, sorted by device. The rules are cAdvisor's: of several mounts of one source the
@@ -122,7 +101,7 @@ func choose(mounts []*mountinfo.Info, btrfsNumber func(*mountinfo.Info) (major, 
 		one := newPartition(mount)
 		switch mount.FSType {
 		case "tmpfs":
-			one.device = mount.Mountpoint
+			one.device = one.mountPoint
 		case "overlay":
 			one.device = fmt.Sprintf("%s_%d-%d", mount.Source, mount.Major, mount.Minor)
 		case "btrfs":
@@ -146,9 +125,10 @@ func choose(mounts []*mountinfo.Info, btrfsNumber func(*mountinfo.Info) (major, 
 	return partitions
 }
 
+// newPartition copies what it keeps: the strings are parts of the whole line, which for an overlay is a kilobyte of names of layers.
 func newPartition(mount *mountinfo.Info) partition {
 	return partition{
-		device: mount.Source, mountPoint: mount.Mountpoint, kind: mount.FSType,
+		device: strings.Clone(mount.Source), mountPoint: strings.Clone(mount.Mountpoint), kind: strings.Clone(mount.FSType),
 		major: uint32(mount.Major), minor: uint32(mount.Minor), number: unix.Mkdev(uint32(mount.Major), uint32(mount.Minor)),
 	}
 }

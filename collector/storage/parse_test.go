@@ -23,44 +23,44 @@ func TestChoose(t *testing.T) {
 	}{
 		{
 			"bind mounts count once", "27 1 8:1 / / rw - ext4 /dev/sda1 rw\n28 27 8:1 /x /var/lib/x rw - ext4 /dev/sda1 rw\n",
-			[]partition{{"/dev/sda1", "/", "ext4", 8, 1, unix.Mkdev(8, 1)}},
+			[]partition{{device: "/dev/sda1", mountPoint: "/", kind: "ext4", major: 8, minor: 1, number: unix.Mkdev(8, 1)}},
 		},
 		{
 			"the first mount of a source wins", "28 27 8:2 /x /b rw - xfs /dev/sda2 rw\n29 27 8:2 / /a rw - xfs /dev/sda2 rw\n",
-			[]partition{{"/dev/sda2", "/b", "xfs", 8, 2, unix.Mkdev(8, 2)}},
+			[]partition{{device: "/dev/sda2", mountPoint: "/b", kind: "xfs", major: 8, minor: 2, number: unix.Mkdev(8, 2)}},
 		},
 		{
 			"the root wins over an earlier mount", "28 27 8:1 /x /b rw - ext4 /dev/sda1 rw\n27 1 8:1 / / rw - ext4 /dev/sda1 rw\n",
-			[]partition{{"/dev/sda1", "/", "ext4", 8, 1, unix.Mkdev(8, 1)}},
+			[]partition{{device: "/dev/sda1", mountPoint: "/", kind: "ext4", major: 8, minor: 1, number: unix.Mkdev(8, 1)}},
 		},
 		{
 			"a tmpfs is known by its mount point", "30 1 0:5 / /run rw - tmpfs tmpfs rw\n31 1 0:6 / /tmp rw - tmpfs tmpfs rw\n",
-			[]partition{{"/run", "/run", "tmpfs", 0, 5, unix.Mkdev(0, 5)}, {"/tmp", "/tmp", "tmpfs", 0, 6, unix.Mkdev(0, 6)}},
+			[]partition{{device: "/run", mountPoint: "/run", kind: "tmpfs", major: 0, minor: 5, number: unix.Mkdev(0, 5)}, {device: "/tmp", mountPoint: "/tmp", kind: "tmpfs", major: 0, minor: 6, number: unix.Mkdev(0, 6)}},
 		},
 		{
 			"an overlay by its number", "30 1 0:5 / /a rw - overlay overlay rw\n31 1 0:6 / /b rw - overlay overlay rw\n",
-			[]partition{{"overlay_0-5", "/a", "overlay", 0, 5, unix.Mkdev(0, 5)}, {"overlay_0-6", "/b", "overlay", 0, 6, unix.Mkdev(0, 6)}},
+			[]partition{{device: "overlay_0-5", mountPoint: "/a", kind: "overlay", major: 0, minor: 5, number: unix.Mkdev(0, 5)}, {device: "overlay_0-6", mountPoint: "/b", kind: "overlay", major: 0, minor: 6, number: unix.Mkdev(0, 6)}},
 		},
 		{
 			"an overlay at the root by its source", "30 1 0:5 / / rw - overlay overlay rw\n",
-			[]partition{{"overlay", "/", "overlay", 0, 5, unix.Mkdev(0, 5)}, {"overlay_0-5", "/", "overlay", 0, 5, unix.Mkdev(0, 5)}},
+			[]partition{{device: "overlay", mountPoint: "/", kind: "overlay", major: 0, minor: 5, number: unix.Mkdev(0, 5)}, {device: "overlay_0-5", mountPoint: "/", kind: "overlay", major: 0, minor: 5, number: unix.Mkdev(0, 5)}},
 		},
 		{
 			"btrfs by the number of its files", "30 1 0:5 /@ /b rw - btrfs /dev/sda3 rw\n",
-			[]partition{{"/dev/sda3", "/b", "btrfs", 0, 77, unix.Mkdev(0, 5)}},
+			[]partition{{device: "/dev/sda3", mountPoint: "/b", kind: "btrfs", major: 0, minor: 77, number: unix.Mkdev(0, 5)}},
 		},
 		{
 			"what holds no data", "22 27 0:21 / /proc rw - proc proc rw\n23 27 0:22 / /sys rw - sysfs sysfs rw\n24 27 0:6 / /dev rw - devtmpfs devtmpfs rw\n" +
 				"41 31 0:38 / /c rw - cgroup2 cgroup2 rw\n42 31 0:39 / /f rw - fuse.sshfs host: rw\n43 31 0:40 / /9 rw - 9p share rw\n", []partition{},
 		},
-		{"the root of any type", "30 1 0:5 / / rw - virtiofs share rw\n", []partition{{"share", "/", "virtiofs", 0, 5, unix.Mkdev(0, 5)}}},
+		{"the root of any type", "30 1 0:5 / / rw - virtiofs share rw\n", []partition{{device: "share", mountPoint: "/", kind: "virtiofs", major: 0, minor: 5, number: unix.Mkdev(0, 5)}}},
 		{
 			"nfs, zfs and nvme", "30 1 0:5 / /n rw - nfs4 server:/x rw\n31 1 0:6 / /z rw - zfs pool/data rw\n32 1 259:1 / /v rw - ext4 /dev/nvme0n1p1 rw\n",
-			[]partition{{"/dev/nvme0n1p1", "/v", "ext4", 259, 1, unix.Mkdev(259, 1)}, {"pool/data", "/z", "zfs", 0, 6, unix.Mkdev(0, 6)}, {"server:/x", "/n", "nfs4", 0, 5, unix.Mkdev(0, 5)}},
+			[]partition{{device: "/dev/nvme0n1p1", mountPoint: "/v", kind: "ext4", major: 259, minor: 1, number: unix.Mkdev(259, 1)}, {device: "pool/data", mountPoint: "/z", kind: "zfs", major: 0, minor: 6, number: unix.Mkdev(0, 6)}, {device: "server:/x", mountPoint: "/n", kind: "nfs4", major: 0, minor: 5, number: unix.Mkdev(0, 5)}},
 		},
 		{
 			"blanks in names", "30 1 8:5 / /a\\040b rw - ext4 /dev/disk\\040x rw\n",
-			[]partition{{"/dev/disk x", "/a b", "ext4", 8, 5, unix.Mkdev(8, 5)}},
+			[]partition{{device: "/dev/disk x", mountPoint: "/a b", kind: "ext4", major: 8, minor: 5, number: unix.Mkdev(8, 5)}},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -77,9 +77,9 @@ func TestChoose(t *testing.T) {
 
 func TestRootFilesystem(t *testing.T) {
 	partitions := []partition{
-		{"/dev/sda1", "/", "ext4", 8, 1, unix.Mkdev(8, 1)},
-		{"/dev/sdb1", "/var/lib", "xfs", 8, 17, unix.Mkdev(8, 17)},
-		{"/dev/sdc1", "/var/lib/kub", "xfs", 8, 33, unix.Mkdev(8, 33)},
+		{device: "/dev/sda1", mountPoint: "/", kind: "ext4", major: 8, minor: 1, number: unix.Mkdev(8, 1)},
+		{device: "/dev/sdb1", mountPoint: "/var/lib", kind: "xfs", major: 8, minor: 17, number: unix.Mkdev(8, 17)},
+		{device: "/dev/sdc1", mountPoint: "/var/lib/kub", kind: "xfs", major: 8, minor: 33, number: unix.Mkdev(8, 33)},
 	}
 	for _, test := range []struct {
 		name         string

@@ -86,7 +86,7 @@ func (r *Reader) Read(ctx context.Context) (filesystems []snapshot.Filesystem, r
 			Device: partition.device, MountPoint: partition.mountPoint, Type: partition.kind,
 			Major: partition.major, Minor: partition.minor,
 		}
-		if question := r.questions[partition.key()]; question != nil {
+		if question := partition.question; question != nil {
 			question.fill(filesystem)
 			question.report(partition.mountPoint, &silent, &refused)
 		}
@@ -118,6 +118,10 @@ func (r *Reader) prepare() error {
 		} else {
 			questions[key] = newQuestion(path, r.options.Statfs)
 		}
+	}
+	for i := range r.mountinfo.partitions {
+		partition := &r.mountinfo.partitions[i]
+		partition.question = questions[partition.key()]
 	}
 	r.questions = questions
 	r.root.forget()

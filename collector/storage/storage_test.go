@@ -335,7 +335,7 @@ func TestContainerSeesSomeFilesystems(t *testing.T) {
 	}
 	r := NewReader(Options{HostRoot: root, RootDir: "/var/lib/kubelet", Deadline: time.Minute, Statfs: statfs})
 	defer r.Close()
-	r.visible.own = hostfile.New(write("own", fmt.Sprintf(ownMounts, root)))
+	r.visible.own = hostfile.NewMounts(write("own", fmt.Sprintf(ownMounts, root)))
 	got, _, err := r.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,29 +18,33 @@ import (
 type visible struct {
 	hostRoot string
 	// own is the list of this process's mounts.
-	own *hostfile.File
+	own *hostfile.Mounts
 	// paths are those of the mounts below hostRoot, by device number. Nil: hostRoot is the host's root or a plain folder, and every path
 	// in it is what it looks like.
 	paths map[uint64][]string
 }
 
 func newVisible(hostRoot string) *visible {
-	return &visible{hostRoot: filepath.Clean(hostRoot), own: hostfile.New("/proc/self/mountinfo")}
+	return &visible{hostRoot: filepath.Clean(hostRoot), own: hostfile.NewMounts("/proc/self/mountinfo")}
 }
 
 // update reads the mounts anew. With an error nothing is known to be seen.
 func (v *visible) update() error {
-	v.paths = nil
 	if v.hostRoot == "/" {
 		return nil
 	}
-	text, err := v.own.Read()
+	text, changed, err := v.own.Read()
 	if err != nil {
 		v.paths = map[uint64][]string{}
 		return err
 	}
-	mounts, err := mountinfo.GetMountsFromReader(strings.NewReader(string(text)), nil)
+	if !changed {
+		return nil
+	}
+	v.paths = nil
+	mounts, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
 	if err != nil {
+		v.own.Forget()
 		v.paths = map[uint64][]string{}
 		return fmt.Errorf("parse %s: %w", v.own.Path(), err)
 	}
@@ -51,7 +56,7 @@ func (v *visible) update() error {
 			v.paths = make(map[uint64][]string)
 		}
 		device := unix.Mkdev(uint32(mount.Major), uint32(mount.Minor))
-		v.paths[device] = append(v.paths[device], mount.Mountpoint)
+		v.paths[device] = append(v.paths[device], strings.Clone(mount.Mountpoint))
 	}
 	return nil
 }

@@ -73,6 +73,10 @@ func (j *surveyJob) store() {
 		p.placed = false
 	}
 	j.reader.surveyTask.err = j.err
+	if j.reader.closed {
+		j.reader.surveyor.mountinfo.Close()
+		return
+	}
 	j.reader.plan()
 }
 

@@ -120,7 +120,7 @@ func NewReader(options Options) *Reader {
 		kernel:  system(options.Statfs),
 		surveyor: &surveyor{
 			hostRoot: options.HostRoot, rootDir: options.RootDir, logDir: options.LogDir,
-			mountinfo: hostfile.New("/proc/self/mountinfo"),
+			mountinfo: hostfile.NewMounts("/proc/self/mountinfo"),
 		},
 		closing: make(chan struct{}),
 		done:    make(chan struct{}, 1),
@@ -248,6 +248,9 @@ func (r *Reader) Close() {
 	for _, l := range []*lane{r.quick, r.sizes, r.walks} {
 		l.closed = true
 		l.sweep()
+	}
+	if !r.surveyTask.busy { // else it closes when it is done
+		r.surveyor.mountinfo.Close()
 	}
 	maps.DeleteFunc(r.pods, func(string, *pod) bool { return true })
 }

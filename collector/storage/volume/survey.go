@@ -37,9 +37,8 @@ type mount struct {
 type surveyor struct {
 	hostRoot, rootDir, logDir string
 	// mountinfo is that of this process: what is mounted where it cannot see it must not count as the volume.
-	mountinfo *hostfile.File
-	// text and rootThen are what the list of mounts was last made from.
-	text     []byte
+	mountinfo *hostfile.Mounts
+	// rootThen is the folder that the list of mounts was last made for.
 	rootThen string
 	mounts   map[string][]mount
 }
@@ -50,11 +49,13 @@ func (s *surveyor) look() (survey, error) {
 	rootDir, rootErr := resolve(s.hostRoot, s.rootDir)
 	logDir, logErr := resolve(s.hostRoot, s.logDir)
 	found.rootDir, found.logDir = rootDir, logDir
-	text, err := s.mountinfo.Read()
-	defer s.mountinfo.Close()
-	if err == nil && (s.mounts == nil || rootDir != s.rootThen || !bytes.Equal(text, s.text)) {
+	if s.mounts == nil || rootDir != s.rootThen {
+		s.mountinfo.Forget()
+	}
+	text, changed, err := s.mountinfo.Read()
+	if changed {
 		s.mounts, err = findMounts(text, rootDir)
-		s.text, s.rootThen = append(s.text[:0], text...), rootDir
+		s.rootThen = rootDir
 	}
 	if err != nil {
 		s.mounts = nil
@@ -74,11 +75,13 @@ func findMounts(text []byte, rootDir string) (map[string][]mount, error) {
 		return nil, fmt.Errorf("parse mountinfo: %w", err)
 	}
 	for _, info := range infos {
-		uid, one, ok := parsePlace(strings.TrimPrefix(info.Mountpoint, filepath.Join(rootDir, "pods")+"/"))
+		// The mount point is a part of a whole line, which is not to be kept.
+		path := strings.Clone(info.Mountpoint)
+		uid, one, ok := parsePlace(strings.TrimPrefix(path, filepath.Join(rootDir, "pods")+"/"))
 		if !ok {
 			continue
 		}
-		one.path, one.device = info.Mountpoint, fmt.Sprintf("%d:%d", info.Major, info.Minor)
+		one.path, one.device = path, fmt.Sprintf("%d:%d", info.Major, info.Minor)
 		mounts := found[uid]
 		for i := range mounts {
 			if mounts[i].path == one.path {

@@ -77,7 +77,7 @@ func (h *testHost) reader(options Options) *Reader {
 		}
 	}
 	r := patient(NewReader(options))
-	r.surveyor.mountinfo = hostfile.New(h.mountinfo())
+	r.surveyor.mountinfo = hostfile.NewMounts(h.mountinfo())
 	kernel := r.kernel
 	r.kernel.files = func(path string) (du.Usage, error) {
 		if err := h.pass(path); err != nil {

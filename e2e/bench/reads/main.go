@@ -71,6 +71,10 @@ func (r *reader) obey(line string) (int, error) {
 	return total, nil
 }
 
+// seldom are files that are kept open, and not read by each pass: processes are counted every few seconds, and the list of mounts, half a megabyte,
+// is read when it changes.
+var seldom = map[string]bool{"cgroup.procs": true, "mountinfo": true}
+
 // look finds the process's files and opens them here. It returns their number.
 func (r *reader) look() (int, error) {
 	for _, fd := range r.kept {
@@ -86,7 +90,7 @@ func (r *reader) look() (int, error) {
 		if err != nil || !strings.HasPrefix(path, "/sys/fs/cgroup/") && !strings.HasPrefix(path, "/proc/") {
 			continue // closed meanwhile, a socket, or none of those that are read
 		}
-		if info, err := os.Stat(path); err != nil || info.IsDir() {
+		if info, err := os.Stat(path); err != nil || info.IsDir() || seldom[filepath.Base(path)] {
 			continue
 		}
 		r.paths = append(r.paths, path)

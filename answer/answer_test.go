@@ -282,6 +282,33 @@ func TestBufferOfAFailedWriteDoesNotServeAgain(t *testing.T) {
 	}
 }
 
+// Two that were sent at the same time leave one buffer, and the last of them is the one that can still be had.
+func TestOneIdleBufferOfEachKind(t *testing.T) {
+	s := newStore(Options{})
+	var bodies []*body
+	for of := range uint64(2) {
+		a := numbered("/x", of+1)
+		b := s.acquire(bodyKey{Key: a.Key}, a)
+		<-b.done
+		bodies = append(bodies, b)
+	}
+	for _, b := range bodies {
+		s.release(b, true)
+	}
+	serve(t, s, http.MethodGet, "", numbered("/y", 1))
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	var kept []Key
+	bytes := 0
+	for _, b := range s.idle.bodies {
+		kept = append(kept, b.key.Key)
+		bytes += cap(b.bytes)
+	}
+	if len(kept) != 2 || kept[0] != numbered("/x", 2).Key || kept[1] != numbered("/y", 1).Key || bytes != s.idle.bytes {
+		t.Errorf("kept: %v, %d bytes, counted as %d; want the second of /x and that of /y", kept, bytes, s.idle.bytes)
+	}
+}
+
 func TestUnusedBuffersAreLetGo(t *testing.T) {
 	s := newStore(Options{Keep: 10 * time.Millisecond})
 	for _, path := range []string{"/x", "/y"} {

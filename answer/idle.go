@@ -16,11 +16,13 @@ type idle struct {
 	timer  *time.Timer
 }
 
-// put keeps a body, unless all that are kept would take more than limit bytes. The oldest make way.
+// put keeps a body, unless all that are kept would take more than limit bytes. One of its kind makes way, which nobody will ask for any more, and
+// then the oldest.
 func (i *idle) put(b *body, limit int) {
 	if cap(b.bytes) > limit {
 		return
 	}
+	i.take(b.key.kind())
 	b.since = time.Now()
 	i.bodies = append(i.bodies, b)
 	i.bytes += cap(b.bytes)

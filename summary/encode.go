@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"reflect"
 	"strconv"
@@ -31,8 +32,33 @@ func Append(buffer []byte, summary *v1alpha1.Summary) ([]byte, error) {
 	return p.buffer, nil
 }
 
+// pieceSize is the length in bytes from which what is printed is handed on.
+const pieceSize = 16 << 10
+
+// Write writes what Encode returns to a writer, in pieces of some [pieceSize], so that it is nowhere as a whole. It errs as Append does, and with the
+// writer's own error.
+func Write(to io.Writer, summary *v1alpha1.Summary) error {
+	p := printer{to: to, buffer: make([]byte, 0, pieceSize+pieceSize/4)}
+	printSummary(&p, reflect.ValueOf(summary).Elem())
+	p.handOn()
+	if p.err != nil {
+		return fmt.Errorf("encode the summary: %w", p.err)
+	}
+	return nil
+}
+
+// handOn writes what there is, unless something went wrong.
+func (p *printer) handOn() {
+	if p.err == nil {
+		_, p.err = p.to.Write(p.buffer)
+	}
+	p.buffer = p.buffer[:0]
+}
+
 // printer is one run of printing.
 type printer struct {
+	// to gets pieces of buffer; nil: all of it stays there.
+	to     io.Writer
 	buffer []byte
 	// depth is the number of levels that are open.
 	depth int
@@ -171,6 +197,9 @@ func (p *printer) end(open, shut byte, none bool) {
 const blanks = "                                "
 
 func (p *printer) line() {
+	if p.to != nil && len(p.buffer) >= pieceSize {
+		p.handOn()
+	}
 	p.buffer = append(p.buffer, '\n')
 	p.buffer = append(p.buffer, blanks[:p.depth]...)
 }

@@ -3,6 +3,7 @@ package summary
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -65,6 +66,7 @@ func serve(w http.ResponseWriter, request *http.Request, source Source, answers 
 	answers.Serve(w, request, answer.Answer{
 		Key: answer.Key{Path: "/stats/summary", Of: taken.Sequence, Variant: only}, ContentType: "application/json",
 		Append: func(buffer []byte) ([]byte, error) { return Append(buffer, Render(taken, options, only)) },
+		Write:  func(to io.Writer) error { return Write(to, Render(taken, options, only)) },
 	})
 }
 

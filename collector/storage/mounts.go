@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -23,13 +22,18 @@ type partition struct {
 	question *question
 }
 
-// key tells filesystems apart that need to be asked each on its own. Mounts of one NFS export are one filesystem; if its server
-// is silent, one worker waits for all of them.
-func (p *partition) key() string {
+// filesystemKey tells filesystems apart that need to be asked each on its own.
+type filesystemKey struct {
+	device, mountPoint string
+	// export is the device number, of NFS alone: mounts of one export are one filesystem. If its server is silent, one worker waits for all of them.
+	export uint64
+}
+
+func (p *partition) key() filesystemKey {
 	if strings.HasPrefix(p.kind, "nfs") {
-		return "nfs " + strconv.FormatUint(uint64(p.major), 10) + ":" + strconv.FormatUint(uint64(p.minor), 10)
+		return filesystemKey{export: number(p.major, p.minor)}
 	}
-	return p.device + "\x00" + p.mountPoint
+	return filesystemKey{device: p.device, mountPoint: p.mountPoint}
 }
 
 // mountTable keeps the list of partitions current.

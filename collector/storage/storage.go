@@ -37,7 +37,7 @@ type Reader struct {
 	mountinfo *mountTable
 	diskstats *hostfile.File
 	disks     diskTable
-	questions map[string]*question
+	questions map[filesystemKey]*question
 	root      rootFinder
 	visible   *visible
 }
@@ -54,7 +54,7 @@ func NewReader(options Options) *Reader {
 		options:   options,
 		mountinfo: newMountTable(options.HostRoot),
 		diskstats: hostfile.New(filepath.Join(options.HostRoot, "proc/diskstats")),
-		questions: make(map[string]*question),
+		questions: make(map[filesystemKey]*question),
 		root:      newRootFinder(options.HostRoot, options.RootDir),
 		visible:   newVisible(options.HostRoot),
 	}
@@ -102,7 +102,7 @@ func (r *Reader) Read(ctx context.Context) (filesystems []snapshot.Filesystem, r
 // prepare has one question for each filesystem that is mounted and can be seen, old ones with what they know.
 func (r *Reader) prepare() error {
 	err := r.visible.update()
-	questions := make(map[string]*question, len(r.mountinfo.partitions))
+	questions := make(map[filesystemKey]*question, len(r.mountinfo.partitions))
 	for i := range r.mountinfo.partitions {
 		partition := &r.mountinfo.partitions[i]
 		key := partition.key()

@@ -50,8 +50,10 @@ func (c *Collector) pass(want snapshot.Groups) *snapshot.Snapshot {
 		c.readStorage(s, now)
 	}
 	c.assemble(s)
-	if want&snapshot.Storage != 0 {
+	if want.Has(snapshot.Layers) {
 		c.readRuntime(s, now)
+	}
+	if want.Has(snapshot.Volumes) {
 		c.readVolumes(s, now)
 	}
 	c.finish(s)
@@ -258,8 +260,13 @@ func (c *Collector) sampleProcesses(now time.Time, detail bool) {
 	}
 }
 
-// readStorage fills in the node's filesystems, asked anew when they are due.
+// readStorage fills in the node's filesystems if they are wanted, asked anew when they are due.
 func (c *Collector) readStorage(s *snapshot.Snapshot, now time.Time) {
+	if !s.Groups.Has(snapshot.Filesystems) {
+		// Layers and volumes have times of their own.
+		setReading(s, snapshot.Storage, now, 0)
+		return
+	}
 	sample := &c.disks
 	if now.Sub(sample.at) >= c.options.StorageMaxAge {
 		started := time.Now()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +36,47 @@ func (r *slowRuntime) WritableLayers(ctx context.Context) (map[string]snapshot.U
 
 func (r *slowRuntime) ImageFilesystem(context.Context) (images, layers *snapshot.ImageFilesystem, err error) {
 	return &snapshot.ImageFilesystem{Time: time.Unix(1, 0), MountPoint: "/images"}, nil, nil
+}
+
+// Whoever asks for a part of storage has nothing of the others read, and all have a time.
+func TestPartsOfStorage(t *testing.T) {
+	_, _, container := makePod(t)
+	container.Start(t, "sleep")
+	source := &names{}
+	source.tell(testPod())
+	logs := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(logs, "default_web_"+podUID, "app"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name                string
+		want                snapshot.Groups
+		filesystems, images bool
+		volumes             bool
+	}{
+		{"filesystems", snapshot.Filesystems, true, false, false},
+		{"layers", snapshot.Layers, false, true, false},
+		{"volumes", snapshot.Volumes, false, false, true},
+		{"all", snapshot.Storage, true, true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			runtime := &slowRuntime{answers: make(chan error, 1)}
+			runtime.answers <- nil
+			c := newTest(t, func(o *Options) { o.MaxAge, o.Names, o.Runtime, o.LogDir = 0, source, runtime, logs })
+			c.runtime.patience = time.Hour
+			s := mustSnapshot(t, c, test.want)
+			if len(s.Pods) != 1 {
+				t.Fatalf("pods: got %d, want 1", len(s.Pods))
+			}
+			filesystems, images, volumes := len(s.Node.Filesystems) > 0, s.Node.Images != nil, !s.Pods[0].Logs.Time.IsZero()
+			if filesystems != test.filesystems || images != test.images || volumes != test.volumes {
+				t.Errorf("filesystems %v, images %v, volumes %v; want %v, %v, %v", filesystems, images, volumes, test.filesystems, test.images, test.volumes)
+			}
+			if at := s.Time(snapshot.Storage); !at.Equal(s.Taken) {
+				t.Errorf("the group's time is %v, want that of the pass, %v", at, s.Taken)
+			}
+		})
+	}
 }
 
 // No pass waits for a runtime that is slow, one question is under way at a time, and what it told stays while it fails.

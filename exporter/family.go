@@ -22,7 +22,7 @@ type family struct {
 	kind kind
 	// groups gate the family: it is left out unless one of them is wanted and held. Zero: it is always there.
 	groups snapshot.Groups
-	// needs are groups that must be read besides, since they decide what is shown.
+	// needs are groups that must be read besides, since they decide what is shown. Layers are not read where HandlerOptions leave them out.
 	needs snapshot.Groups
 	// help holds cAdvisor's and the kubelet's own words, which dashboards show.
 	help string

@@ -15,22 +15,22 @@ var (
 // (group storage).
 var diskFamilies = []family{
 	{
-		name: "container_fs_inodes_free", kind: gauge, groups: snapshot.Storage,
+		name: "container_fs_inodes_free", kind: gauge, groups: snapshot.Filesystems, needs: snapshot.Layers,
 		help:   "Number of available Inodes",
 		cgroup: filesystems(func(f *snapshot.Filesystem) (uint64, bool) { return f.InodesFree, f.HasInodes }, nil),
 	},
 	{
-		name: "container_fs_inodes_total", kind: gauge, groups: snapshot.Storage,
+		name: "container_fs_inodes_total", kind: gauge, groups: snapshot.Filesystems, needs: snapshot.Layers,
 		help:   "Number of Inodes",
 		cgroup: filesystems(func(f *snapshot.Filesystem) (uint64, bool) { return f.Inodes, f.HasInodes }, nil),
 	},
 	{
-		name: "container_fs_limit_bytes", kind: gauge, groups: snapshot.Storage,
+		name: "container_fs_limit_bytes", kind: gauge, groups: snapshot.Filesystems, needs: snapshot.Layers,
 		help:   "Number of bytes that can be consumed by the container on this filesystem.",
 		cgroup: filesystems(func(f *snapshot.Filesystem) (uint64, bool) { return f.Capacity, true }, nil),
 	},
 	{
-		name: "container_fs_usage_bytes", kind: gauge, groups: snapshot.Storage,
+		name: "container_fs_usage_bytes", kind: gauge, groups: snapshot.Filesystems, needs: snapshot.Layers,
 		help:   "Number of bytes that are consumed by the container on this filesystem.",
 		cgroup: filesystems(filesystemUsage, func(u *snapshot.Usage) snapshot.Optional { return u.Bytes }),
 	},
@@ -45,57 +45,57 @@ var diskFamilies = []family{
 		cgroup: devices(snapshot.ServiceBytes, snapshot.OpWrite, nil),
 	},
 	{
-		name: "container_fs_reads_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_reads_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of reads completed",
 		cgroup: devices(snapshot.Serviced, snapshot.OpRead, func(d *snapshot.Disk) uint64 { return d.Reads }),
 	},
 	{
-		name: "container_fs_writes_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_writes_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of writes completed",
 		cgroup: devices(snapshot.Serviced, snapshot.OpWrite, func(d *snapshot.Disk) uint64 { return d.Writes }),
 	},
 	{
-		name: "container_fs_sector_reads_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_sector_reads_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of sector reads completed",
 		cgroup: devices(snapshot.Sectors, snapshot.OpRead, func(d *snapshot.Disk) uint64 { return d.SectorsRead }),
 	},
 	{
-		name: "container_fs_sector_writes_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_sector_writes_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of sector writes completed",
 		cgroup: devices(snapshot.Sectors, snapshot.OpWrite, func(d *snapshot.Disk) uint64 { return d.SectorsWritten }),
 	},
 	{
-		name: "container_fs_reads_merged_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_reads_merged_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of reads merged",
 		cgroup: devices(snapshot.Merged, snapshot.OpRead, func(d *snapshot.Disk) uint64 { return d.ReadsMerged }),
 	},
 	{
-		name: "container_fs_writes_merged_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_writes_merged_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of writes merged",
 		cgroup: devices(snapshot.Merged, snapshot.OpWrite, func(d *snapshot.Disk) uint64 { return d.WritesMerged }),
 	},
 	{
-		name: "container_fs_read_seconds_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_read_seconds_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of seconds spent reading",
 		cgroup: devices(snapshot.ServiceTime, snapshot.OpRead, func(d *snapshot.Disk) uint64 { return d.ReadTime }),
 	},
 	{
-		name: "container_fs_write_seconds_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_write_seconds_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of seconds spent writing",
 		cgroup: devices(snapshot.ServiceTime, snapshot.OpWrite, func(d *snapshot.Disk) uint64 { return d.WriteTime }),
 	},
 	{
-		name: "container_fs_io_current", kind: gauge, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_io_current", kind: gauge, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Number of I/Os currently in progress",
 		cgroup: devices(snapshot.Queued, snapshot.OpTotal, func(d *snapshot.Disk) uint64 { return d.InProgress }),
 	},
 	{
-		name: "container_fs_io_time_seconds_total", kind: counter, groups: snapshot.IO | snapshot.Storage,
+		name: "container_fs_io_time_seconds_total", kind: counter, groups: snapshot.IO | snapshot.Filesystems,
 		help:   "Cumulative count of seconds spent doing I/Os",
 		cgroup: devices(snapshot.ServiceTime, snapshot.OpTotal, func(d *snapshot.Disk) uint64 { return d.IOTime }),
 	},
 	{
-		name: "container_fs_io_time_weighted_seconds_total", kind: counter, groups: snapshot.Storage,
+		name: "container_fs_io_time_weighted_seconds_total", kind: counter, groups: snapshot.Filesystems,
 		help:   "Cumulative weighted I/O time in seconds",
 		cgroup: weightedIOTime,
 	},
@@ -191,10 +191,10 @@ func devices(stat snapshot.DeviceStat, op snapshot.Op, disk func(*snapshot.Disk)
 				}
 			}
 		}
-		if disk == nil || !isRoot(c) || !e.groups.Has(snapshot.Storage) {
+		if disk == nil || !isRoot(c) || !e.groups.Has(snapshot.Filesystems) {
 			return
 		}
-		e.atReading(snapshot.Storage)
+		e.atReading(snapshot.Filesystems)
 		for i := range e.snapshot.Node.Filesystems {
 			f := &e.snapshot.Node.Filesystems[i]
 			if f.Disk == nil || inIO && named(c.Devices, stat, op, f.Device) {

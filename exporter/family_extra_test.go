@@ -73,7 +73,7 @@ func TestExtraSetsGolden(t *testing.T) {
 // Each set is read with its own groups alone.
 func TestExtraSetsReadWhatTheyShow(t *testing.T) {
 	for word, want := range map[string]snapshot.Groups{
-		"ephemeral-storage": snapshot.Storage, "volumes": snapshot.Storage, "memory": snapshot.Memory, "oom": snapshot.Memory,
+		"ephemeral-storage": snapshot.Layers | snapshot.Volumes, "volumes": snapshot.Volumes, "memory": snapshot.Memory, "oom": snapshot.Memory,
 		"resources": snapshot.Limits,
 	} {
 		src := &source{s: extraSnapshot()}

@@ -56,7 +56,7 @@ func TestHandlersAnswer(t *testing.T) {
 		render  func(*snapshot.Snapshot, Options) []byte
 		wanted  snapshot.Groups
 	}{
-		{"cadvisor", NewCadvisorHandler(src, o), r.Cadvisor, snapshot.All &^ snapshot.Everywhere},
+		{"cadvisor", NewCadvisorHandler(src, o), r.Cadvisor, snapshot.All &^ snapshot.Everywhere &^ snapshot.Volumes},
 		{"resource", NewResourceHandler(src, o), r.Resource, snapshot.CPUUse | snapshot.MemoryUse | snapshot.Limits},
 	} {
 		for _, format := range []Format{Text, OpenMetrics} {
@@ -79,7 +79,7 @@ func TestHandlersAnswer(t *testing.T) {
 						t.Errorf("Content-Length %q, want %d", got, len(want))
 					}
 					if src.wanted != test.wanted {
-						t.Errorf("source was asked for %s, want %s", src.wanted, test.wanted)
+						t.Errorf("source was asked for %#x (%s), want %#x (%s)", src.wanted, src.wanted, test.wanted, test.wanted)
 					}
 				}
 			})
@@ -90,7 +90,7 @@ func TestHandlersAnswer(t *testing.T) {
 func TestCollect(t *testing.T) {
 	const on = snapshot.All &^ snapshot.Everywhere &^ snapshot.Process
 	askForGroups(t, on, []groupsRequest{
-		{"none named", "", 200, on, "container_memory_rss", "container_sockets"},
+		{"none named", "", 200, on &^ snapshot.Volumes, "container_memory_rss", "container_sockets"},
 		{"one", "?collect[]=memory", 200, snapshot.Memory, "container_memory_rss", "container_spec_"},
 		{"cpu looks at limits but does not show them", "?collect[]=cpu", 200, snapshot.CPU | snapshot.Limits, "container_cpu_cfs_periods_total", "container_spec_"},
 		{"two", "?collect[]=network&collect[]=psi", 200, snapshot.Network | snapshot.Pressure, "container_pressure_io", "container_memory_rss"},
@@ -143,7 +143,7 @@ func askForGroups(t *testing.T, on snapshot.Groups, requests []groupsRequest) {
 			w := get(NewCadvisorHandler(src, HandlerOptions{Groups: on}), "/metrics/cadvisor"+test.query, "")
 			body := w.Body.String()
 			if w.Code != test.status || src.wanted != test.wanted {
-				t.Errorf("status %d, source asked for %q, want %d and %q", w.Code, src.wanted, test.status, test.wanted)
+				t.Errorf("status %d, source asked for %#x (%s), want %d and %#x (%s)", w.Code, src.wanted, src.wanted, test.status, test.wanted, test.wanted)
 			}
 			if !strings.Contains(body, test.has) || strings.Contains(body, test.hasNot) {
 				t.Errorf("want %q and not %q in:\n%s", test.has, test.hasNot, body)

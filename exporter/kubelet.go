@@ -188,7 +188,7 @@ func (c *KubeletCollector) Describe(descs chan<- *prometheus.Desc) {
 func (c *KubeletCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), kubeletDeadline)
 	defer cancel()
-	s, err := c.source.Snapshot(ctx, snapshot.Storage&c.options.Groups)
+	s, err := c.source.Snapshot(ctx, snapshot.Volumes&c.options.Groups)
 	if err != nil {
 		c.options.Log.Warn("no snapshot for the kubelet's series, answering without them", zap.String("path", "/metrics"), zap.Error(err))
 		return

@@ -88,8 +88,8 @@ kubelet_volume_stats_used_bytes{namespace="other",persistentvolumeclaim="data"} 
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if src.wanted != snapshot.Storage {
-		t.Errorf("the snapshot was asked for %s, want storage alone", src.wanted)
+	if src.wanted != snapshot.Volumes {
+		t.Errorf("the snapshot was asked for %#x (%s), want volumes alone", src.wanted, src.wanted)
 	}
 }
 

@@ -28,7 +28,11 @@ func TestNetworkRowsAreTheSandboxes(t *testing.T) {
 func TestContainerFilesystemsCanBeLeftOut(t *testing.T) {
 	for _, without := range []bool{false, true} {
 		o := HandlerOptions{Groups: snapshot.All, Now: fixedNow, NoContainerFilesystems: without}
-		w := get(NewCadvisorHandler(&source{s: smallSnapshot()}, o), "/x", "")
+		src := &source{s: smallSnapshot()}
+		w := get(NewCadvisorHandler(src, o), "/x", "")
+		if asked := src.wanted.Has(snapshot.Layers); asked == without {
+			t.Errorf("without %v: the source was asked for layers: %v", without, asked)
+		}
 		got := parse(t, w.Body.Bytes(), Text)
 		for name, want := range map[string]float64{
 			"container_fs_usage_bytes": 28672, "container_fs_limit_bytes": 100 << 30,

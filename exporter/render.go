@@ -65,7 +65,7 @@ func (r *Renderer) Cadvisor(s *snapshot.Snapshot, o Options) []byte {
 			r.machine = e.addBlock(machineLabels[:], m.BootID, m.ID, m.SystemUUID)
 			e.machine = &r.machine
 		}
-		if e.groups.Has(snapshot.Storage) && !o.NoContainerFilesystems {
+		if s.Groups.Has(snapshot.Layers) && e.groups.Has(snapshot.Filesystems) && !o.NoContainerFilesystems {
 			e.findLayers(s)
 		}
 	}

@@ -44,11 +44,14 @@ func (h *handler) groups(query url.Values) (snapshot.Groups, error) {
 // needs returns what must be read for the families that show the groups: what they show, and what decides whether they do. What is
 // switched off is not read, and no more than somebody sees: neither in groups nor in cgroups.
 func (h *handler) needs(groups snapshot.Groups) snapshot.Groups {
-	var needed snapshot.Groups
+	var needed, unshown snapshot.Groups
+	if h.options.NoContainerFilesystems {
+		unshown = snapshot.Layers
+	}
 	for i := range h.families {
 		f := &h.families[i]
 		if shown := f.groups & groups; shown != 0 {
-			needed |= shown | f.needs
+			needed |= shown | f.needs&^unshown
 		}
 	}
 	return needed&h.options.Groups | h.cgroups

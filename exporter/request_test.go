@@ -11,11 +11,11 @@ import (
 func TestExclude(t *testing.T) {
 	const on = snapshot.All &^ snapshot.Everywhere &^ snapshot.Process
 	askForGroups(t, on, []groupsRequest{
-		{"one", "?exclude[]=memory", 200, on &^ snapshot.Memory, "container_cpu_user", "container_memory_rss"},
+		{"one", "?exclude[]=memory", 200, on &^ snapshot.Volumes &^ snapshot.Memory, "container_cpu_user", "container_memory_rss"},
 		{"several", "?exclude[]=core&exclude[]=storage", 200, snapshot.Network | snapshot.Limits, "container_network", "container_threads "},
-		{"already off", "?exclude[]=process", 200, on, "container_memory_rss", "container_sockets"},
+		{"already off", "?exclude[]=process", 200, on &^ snapshot.Volumes, "container_memory_rss", "container_sockets"},
 		{"of collected ones", "?collect[]=core&exclude[]=psi", 200, snapshot.Core&^snapshot.Pressure | snapshot.Limits, "container_threads", "container_pressure"},
-		{"limits, which CPU looks at", "?exclude[]=spec", 200, on, "container_cpu_cfs", "container_spec_"},
+		{"limits, which CPU looks at", "?exclude[]=spec", 200, on &^ snapshot.Volumes, "container_cpu_cfs", "container_spec_"},
 		{"unknown", "?exclude[]=memroy", 400, 0, `exclude[]: unknown group "memroy": know cpu`, "container_"},
 		{"empty", "?exclude[]=", 400, 0, `exclude[]: unknown group ""`, "container_"},
 		{"all that is collected", "?collect[]=cpu&exclude[]=cpu", 400, 0, "exclude[]: nothing is left", "container_"},

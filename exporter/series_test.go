@@ -144,9 +144,9 @@ func TestProfilesReadWhatTheyShow(t *testing.T) {
 		want           snapshot.Groups
 		families       int
 	}{
-		{"full", "", snapshot.All &^ snapshot.Everywhere, 0},
+		{"full", "", snapshot.All &^ snapshot.Everywhere &^ snapshot.Volumes, 0},
 		{"kubernetes", "", snapshot.CPU | snapshot.Memory | snapshot.Network | snapshot.IO | snapshot.Limits, len(kubernetesRows)},
-		{"minimal", "", snapshot.CPU | snapshot.Memory | snapshot.Network | snapshot.Storage | snapshot.Limits, len(minimalRows)},
+		{"minimal", "", snapshot.CPU | snapshot.Memory | snapshot.Network | snapshot.Filesystems | snapshot.Layers | snapshot.Limits, len(minimalRows)},
 		{"kubernetes", "?collect[]=memory", snapshot.Memory, 5},
 		{"kubernetes", "?exclude[]=cpu", snapshot.Memory | snapshot.Network | snapshot.IO, len(kubernetesRows) - 3},
 	} {
@@ -155,7 +155,7 @@ func TestProfilesReadWhatTheyShow(t *testing.T) {
 			h := NewCadvisorHandler(src, HandlerOptions{Groups: snapshot.All, Now: fixedNow, Series: mustSeries(t, SeriesOptions{Profile: test.profile})})
 			w := get(h, "/metrics/cadvisor"+test.query, "")
 			if w.Code != 200 || src.wanted != test.want {
-				t.Errorf("status %d, the source was asked for %s, want 200 and %s", w.Code, src.wanted, test.want)
+				t.Errorf("status %d, the source was asked for %#x (%s), want 200 and %#x (%s)", w.Code, src.wanted, src.wanted, test.want, test.want)
 			}
 			got := parse(t, w.Body.Bytes(), Text)
 			if test.families != 0 && len(got.kinds) != test.families {

@@ -7,10 +7,10 @@ import (
 )
 
 // Groups is a set of reading groups: what one pass reads, and what a request asks for.
-type Groups uint16
+type Groups uint32
 
-// The reading groups. Every value of a snapshot belongs to exactly one of them. CPU, Memory and Process have two parts each, because most
-// answers show only what is used: a request that names one part has no file of the other read.
+// The reading groups. Every value of a snapshot belongs to exactly one of them. CPU, Memory, Process and Storage have parts, because most
+// answers show only some: a request that names one part has nothing of the others read.
 const (
 	// CPUUse is cpu.stat (v2), cpuacct.usage (v1): the CPU time in all.
 	CPUUse Groups = 1 << iota
@@ -28,8 +28,8 @@ const (
 	Limits
 	// Processes is cgroup.procs: how many there are.
 	Processes
-	// Storage is statfs of the node's filesystems and /proc/diskstats.
-	Storage
+	// Filesystems is statfs of the node's filesystems and /proc/diskstats.
+	Filesystems
 
 	// CPUDetail is cpuacct.stat and cpu.stat (v1); v2 has all in one file.
 	CPUDetail
@@ -37,6 +37,10 @@ const (
 	MemoryDetail
 	// ProcessDetail is each process's descriptors, sockets and limits.
 	ProcessDetail
+	// Layers is what the container runtime tells of containers' writable layers and of images.
+	Layers
+	// Volumes is what pods' volumes and logs take.
+	Volumes
 
 	// Slices and Sandboxes say of which cgroups, beside the root, pods and their containers, the groups are read: Slices are those of no
 	// pod, Sandboxes those of the processes that hold a pod's namespaces. Without them, a snapshot has the Identity of such cgroups alone.
@@ -51,6 +55,8 @@ const (
 	Memory = MemoryUse | MemoryDetail
 	// Process is cgroup.procs with each process's descriptors, sockets and limits.
 	Process = Processes | ProcessDetail
+	// Storage is all that takes space on disks.
+	Storage = Filesystems | Layers | Volumes
 	// Core is what every full pass reads of every cgroup.
 	Core = CPU | Memory | IO | Pids | Pressure
 	// Everywhere is what has the groups read of every cgroup.
@@ -62,7 +68,7 @@ const (
 // GroupCount is the number of reading groups.
 const GroupCount = 9
 
-// groupNames gives the words of --disable-group and ?collect[]=, in bit order; of a group with two parts, of its first.
+// groupNames gives the words of --disable-group and ?collect[]=, in bit order; of a group with parts, of its first.
 var groupNames = [GroupCount]string{"cpu", "memory", "io", "pids", "psi", "network", "spec", "process", "storage"}
 
 // whole gives, in the same order, each group with all its parts.

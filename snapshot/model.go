@@ -84,7 +84,7 @@ func (s *Snapshot) containerStats(c *Cgroup) *model.ContainerStats {
 	if s.Groups&(Memory|Pressure) != 0 {
 		stats.Memory = memoryStats(c)
 	}
-	if s.Groups&(IO|Pressure) != 0 || root && s.Groups.Has(Storage) {
+	if s.Groups&(IO|Pressure) != 0 || root && s.Groups.Has(Filesystems) {
 		stats.DiskIo = diskStats(c)
 	}
 	stats.OOMEvents = c.number(MemoryOOMKills)

@@ -92,11 +92,14 @@ type ReaderOptions struct {
 }
 
 const (
-	// retryAbsent is how long an absent file stays unasked, in seconds: controllers come and go with subtree_control,
-	// which raises no event in the folders below.
-	retryAbsent = 10
+	// retryAbsent is how long an absent file stays unasked, in seconds: on v2 controllers come and go with subtree_control,
+	// which raises no event in the folders below. On v1 files come with modules of the kernel, such as that of the scheduler bfq.
+	retryAbsent, retryAbsentV1 = 10, 300
 	// idlePasses is how long a kept descriptor may be unused before it yields its place to a file that is in need.
 	idlePasses = 16
+	// rereadLimits is how old limits get at most, whatever inotify says: it does not tell of what a container writes that has a mount of its own
+	// of the hierarchy. To read them all takes as long as a pass.
+	rereadLimits = 5 * time.Minute
 )
 
 // NewReader makes a reader for the cgroups of a tree.
@@ -242,7 +245,7 @@ func (r *Reader) ReadUsage(c *Cgroup, scratch *snapshot.Cgroup) (uint64, bool) {
 func (r *Reader) Spec(c *Cgroup, now time.Time, maxAge time.Duration) *snapshot.Spec {
 	r.prepare(c)
 	age := now.Sub(c.specTime)
-	if c.spec == nil || c.specStale || age >= repairEvery || !c.watched() && age >= maxAge {
+	if c.spec == nil || c.specStale || age >= rereadLimits || !c.watched() && age >= maxAge {
 		c.specStale = false
 		c.spec = r.readSpec(c)
 		c.specTime = now
@@ -365,6 +368,9 @@ func (r *Reader) failed(c *Cgroup, i int, errno unix.Errno) {
 		r.fault(row.name, unix.ErrnoName(errno), 1)
 	}
 	s.retry = r.seconds + retryAbsent
+	if r.hierarchy.Mounts[row.mount].Version == V1 {
+		s.retry = r.seconds + retryAbsentV1
+	}
 }
 
 // alive reports whether the cgroup still stands in this mount: another kept descriptor of it can be read.

@@ -135,6 +135,11 @@ func (t *Tree) Watches() (count int, exhausted bool) {
 // Update brings the set up to date.
 func (t *Tree) Update(now time.Time) {
 	complete := t.watcher.drain(t.happened)
+	if !complete {
+		for _, c := range t.known {
+			c.specStale = true
+		}
+	}
 	if t.lost || !complete || now.Sub(t.repaired) >= repairEvery {
 		t.compareLinks(true)
 		t.repaired, t.lost = now, false

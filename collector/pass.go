@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,16 @@ type processSample struct {
 	// at is when processes were last counted, detailed when what they have open last was.
 	at, detailed time.Time
 	took         time.Duration
-	values       map[*cgroup.Cgroup]*snapshot.Values
+	values       map[*cgroup.Cgroup]*processValues
 	targets      []process.Target
+	// round numbers the rounds.
+	round uint64
+}
+
+// processValues are those of one cgroup, and the last round that met it.
+type processValues struct {
+	snapshot.Values
+	round uint64
 }
 
 // storageSample is what the storage group last gave, and when.
@@ -219,7 +228,7 @@ func (c *Collector) readProcesses(s *snapshot.Snapshot, now time.Time) {
 			at++
 		}
 		if at < len(s.Cgroups) && s.Cgroups[at].Identity.ID == known.Identity.ID {
-			s.Cgroups[at].Take(values, s.Groups&snapshot.Process)
+			s.Cgroups[at].Take(&values.Values, s.Groups&snapshot.Process)
 		}
 	}
 	setReading(s, snapshot.Process, *last, sample.took)
@@ -228,7 +237,10 @@ func (c *Collector) readProcesses(s *snapshot.Snapshot, now time.Time) {
 // sampleProcesses reads the process group of every known cgroup, or only how many there are.
 func (c *Collector) sampleProcesses(now time.Time, detail bool) {
 	sample := &c.processes
-	values := make(map[*cgroup.Cgroup]*snapshot.Values, len(sample.values))
+	if sample.values == nil {
+		sample.values = make(map[*cgroup.Cgroup]*processValues)
+	}
+	sample.round++
 	sample.targets = sample.targets[:0]
 	for _, known := range c.tree.Cgroups() {
 		path := c.reader.ProcsPath(known)
@@ -237,10 +249,11 @@ func (c *Collector) sampleProcesses(now time.Time, detail bool) {
 		}
 		kept := sample.values[known]
 		if kept == nil {
-			kept = &snapshot.Values{}
+			kept = &processValues{}
+			sample.values[known] = kept
 		}
-		values[known] = kept
-		target := process.Target{Procs: path, Kept: c.reader.KeptProcs(known) + 1, Values: kept}
+		kept.round = sample.round
+		target := process.Target{Procs: path, Kept: c.reader.KeptProcs(known) + 1, Values: &kept.Values}
 		switch {
 		case known.Identity.ID == "/":
 			// cAdvisor takes the machine's first process for the root's.
@@ -250,7 +263,9 @@ func (c *Collector) sampleProcesses(now time.Time, detail bool) {
 		}
 		sample.targets = append(sample.targets, target)
 	}
-	sample.values = values
+	if len(sample.values) > len(sample.targets) {
+		maps.DeleteFunc(sample.values, func(_ *cgroup.Cgroup, kept *processValues) bool { return kept.round != sample.round })
+	}
 	read := c.process.Count
 	if detail {
 		read = c.process.Read

@@ -14,6 +14,10 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	protobuf "google.golang.org/protobuf/proto"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -137,7 +141,7 @@ func dialSocket(ctx context.Context, socket string, patience time.Duration) (*co
 		}),
 		grpc.WithAuthority("localhost"),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(largestMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(largestMessage), grpc.ForceCodecV2(exactCodec{encoding.GetCodecV2(proto.Name)})),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", socket, err)
@@ -156,6 +160,19 @@ func dialSocket(ctx context.Context, socket string, patience time.Duration) (*co
 	c.crio = version.GetRuntimeName() == "cri-o"
 	c.events = sharesEvents(version.GetRuntimeName(), version.GetRuntimeVersion())
 	return c, nil
+}
+
+// exactCodec takes messages apart in buffers of their size. Those of the library's pool have 32 KiB or else 1 MiB, and the list of a node's
+// containers has some 300 KiB.
+type exactCodec struct{ encoding.CodecV2 }
+
+// Unmarshal implements [encoding.CodecV2].
+func (exactCodec) Unmarshal(data mem.BufferSlice, into any) error {
+	message, ok := into.(protobuf.Message)
+	if !ok {
+		return fmt.Errorf("take apart a message of the runtime: %T is none", into)
+	}
+	return protobuf.Unmarshal(data.Materialize(), message)
 }
 
 // sharesEvents tells whether each client of the runtime gets all events. containerd before 2.0 gives each event to one client only

@@ -368,7 +368,7 @@ func (r *Reader) failed(c *Cgroup, i int, errno unix.Errno) {
 		r.fault(row.name, unix.ErrnoName(errno), 1)
 	}
 	s.retry = r.seconds + retryAbsent
-	if r.hierarchy.Mounts[row.mount].Version == V1 {
+	if errno == unix.ENOENT && r.hierarchy.Mounts[row.mount].Version == V1 {
 		s.retry = r.seconds + retryAbsentV1
 	}
 }

@@ -248,3 +248,45 @@ func TestProcsAreKept(t *testing.T) {
 		}
 	}
 }
+
+// A file that is absent is asked for again, on v1 seldom: there it comes with a module of the kernel, if ever.
+func TestAbsentFileIsAskedForAgain(t *testing.T) {
+	for _, test := range []struct {
+		tree, file string
+		again      time.Duration
+	}{
+		{"v2-6.1.0", "load.slice/pids.current", 10 * time.Second},
+		{"v1-6.18.44", "pids/load.slice/pids.current", 5 * time.Minute},
+	} {
+		t.Run(test.tree, func(t *testing.T) {
+			root := t.TempDir()
+			if err := os.CopyFS(root, os.DirFS("testdata/"+test.tree)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(root, "sys/fs/cgroup", test.file)
+			id := "/" + filepath.Base(filepath.Dir(path))
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			h := newHost(t, root, cgroup.TreeOptions{}, cgroup.ReaderOptions{})
+			want := func(there bool) {
+				t.Helper()
+				if _, ok := h.pass(snapshot.Pids)[id].Get(snapshot.PidsCurrent); ok != there {
+					t.Errorf("the file is read: %t, want %t", ok, there)
+				}
+			}
+			want(false)
+			if err := os.WriteFile(path, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h.now = h.now.Add(test.again - 5*time.Second)
+			want(false)
+			h.now = h.now.Add(5 * time.Second)
+			want(true)
+		})
+	}
+}

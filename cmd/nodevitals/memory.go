@@ -12,8 +12,8 @@ import (
 )
 
 // collectAt is how much garbage, in percent of what is alive, is let be until it is collected. Go's own 100 is for programs that
-// allocate all the time. A pass allocates two blocks whatever the number of cgroups, so that collecting five times as often cannot be
-// measured in processor time, while the memory is a quarter less (docs/performance.md).
+// allocate all the time. A pass allocates some ten blocks whatever the number of cgroups, so that collecting five times as often takes
+// less processor time than can be told from noise, while the memory is a quarter less (docs/performance.md).
 const collectAt = 20
 
 // saveMemory sets up the collector of garbage, unless GOGC says how.

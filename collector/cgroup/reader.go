@@ -276,7 +276,12 @@ func (r *Reader) KeptProcs(c *Cgroup) int {
 	s := &c.procs.slot
 	if s.kept == 0 {
 		path := r.ProcsPath(c)
-		if path == "" || !r.budget.take() {
+		if path == "" {
+			return -1
+		}
+		if !r.budget.take() {
+			r.denied = true
+			r.stats.Unkept++
 			return -1
 		}
 		r.pathBuf = append(append(r.pathBuf[:0], path...), 0)

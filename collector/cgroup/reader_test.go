@@ -198,25 +198,58 @@ func TestDescriptorBudget(t *testing.T) {
 	}
 }
 
-// Descriptors that no request needs any more make way for those that are in need.
+// Descriptors that no request needs any more make way for those that are in need, those of lists of processes too.
 func TestUnusedDescriptorsYield(t *testing.T) {
-	h := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{MaxDescriptors: 8})
-	h.pass(snapshot.Pressure)
-	unkept := func() uint64 {
-		before := h.reader.Stats().Unkept
-		h.pass(snapshot.CPU | snapshot.Memory)
-		return h.reader.Stats().Unkept - before
-	}
-	all := unkept()
-	for range 40 {
-		h.pass(snapshot.CPU | snapshot.Memory)
-	}
-	if got, want := unkept(), all-8; got != want {
-		t.Errorf("reads without a descriptor: got %d a pass, want %d, once the 8 of pressure files were given up", got, want)
+	const most = 4
+	for name, use := range map[string]func(*host){
+		"pressure": func(h *host) { h.pass(snapshot.Pressure) },
+		"processes": func(h *host) {
+			h.pass(0)
+			for _, one := range h.tree.Cgroups() {
+				h.reader.KeptProcs(one)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{MaxDescriptors: most})
+			use(h)
+			if kept := h.reader.Stats().Descriptors; kept != most {
+				t.Fatalf("%d descriptors are kept, want all %d", kept, most)
+			}
+			unkept := func() uint64 {
+				before := h.reader.Stats().Unkept
+				h.pass(snapshot.CPU | snapshot.Memory)
+				return h.reader.Stats().Unkept - before
+			}
+			all := unkept()
+			for range 40 {
+				h.pass(snapshot.CPU | snapshot.Memory)
+			}
+			if got, want := unkept(), all-most; got != want {
+				t.Errorf("reads without a descriptor: got %d a pass, want %d, once the %d others were given up", got, want, most)
+			}
+		})
 	}
 }
 
-// cgroup.procs is kept open once, counts as the others do, yields as they do, and goes with its cgroup.
+// A list of processes that finds no room has others make it.
+func TestProcsAskForRoom(t *testing.T) {
+	h := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{MaxDescriptors: 1})
+	h.pass(snapshot.CPU)
+	root := h.tree.Cgroups()[0]
+	if fd := h.reader.KeptProcs(root); fd >= 0 || h.reader.Stats().Unkept == 0 {
+		t.Fatalf("descriptor %d is kept beyond the budget, or that is not counted", fd)
+	}
+	for range 40 {
+		h.pass(0)
+		h.reader.KeptProcs(root)
+	}
+	if fd := h.reader.KeptProcs(root); fd < 0 {
+		t.Error("what nobody read for 40 passes is kept, and the list is not")
+	}
+}
+
+// cgroup.procs is kept open once, and counts as the others do.
 func TestProcsAreKept(t *testing.T) {
 	h := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{})
 	h.pass(snapshot.CPU)
@@ -239,14 +272,6 @@ func TestProcsAreKept(t *testing.T) {
 	if left := h.reader.Stats().Descriptors; left != 0 || cgroup.Kept(h.tree) != 0 {
 		t.Errorf("closed: %d descriptors are left", left)
 	}
-
-	full := newHost(t, "testdata/v2-6.1.0", cgroup.TreeOptions{}, cgroup.ReaderOptions{MaxDescriptors: 1})
-	full.pass(snapshot.CPU)
-	for _, one := range full.tree.Cgroups() {
-		if fd := full.reader.KeptProcs(one); fd >= 0 {
-			t.Errorf("%s: descriptor %d is kept beyond the budget", one.Identity.ID, fd)
-		}
-	}
 }
 
 // A file that is absent is asked for again, on v1 seldom: there it comes with a module of the kernel, if ever.
@@ -259,10 +284,7 @@ func TestAbsentFileIsAskedForAgain(t *testing.T) {
 		{"v1-6.18.44", "pids/load.slice/pids.current", 5 * time.Minute},
 	} {
 		t.Run(test.tree, func(t *testing.T) {
-			root := t.TempDir()
-			if err := os.CopyFS(root, os.DirFS("testdata/"+test.tree)); err != nil {
-				t.Fatal(err)
-			}
+			root := copyOf(t, test.tree)
 			path := filepath.Join(root, "sys/fs/cgroup", test.file)
 			id := "/" + filepath.Base(filepath.Dir(path))
 			text, err := os.ReadFile(path)

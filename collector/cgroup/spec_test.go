@@ -13,13 +13,20 @@ import (
 	"github.com/nodevitals/nodevitals/snapshot"
 )
 
-// copied is a host of a recorded tree that a test may write to, and the folder of one of its cgroups.
-func copied(t *testing.T) (h *host, id, folder string) {
+// copyOf is the root of a recorded tree that a test may write to.
+func copyOf(t *testing.T, tree string) string {
 	t.Helper()
 	root := t.TempDir()
-	if err := os.CopyFS(root, os.DirFS("testdata/v2-6.1.0")); err != nil {
+	if err := os.CopyFS(root, os.DirFS("testdata/"+tree)); err != nil {
 		t.Fatal(err)
 	}
+	return root
+}
+
+// limited is a host of a recorded tree that a test may write to, one of its cgroups, which has a limit, and the folder of that.
+func limited(t *testing.T) (h *host, id, folder string) {
+	t.Helper()
+	root := copyOf(t, "v2-6.1.0")
 	id = "/load.slice"
 	folder = filepath.Join(root, "sys/fs/cgroup", id)
 	if err := os.WriteFile(filepath.Join(folder, "memory.max"), []byte("1000000\n"), 0o600); err != nil {
@@ -34,7 +41,7 @@ func copied(t *testing.T) (h *host, id, folder string) {
 
 // What inotify does not tell of is seen after five minutes, and not read all the time until then.
 func TestLimitsAreReadAnewNowAndThen(t *testing.T) {
-	h, id, folder := copied(t)
+	h, id, folder := limited(t)
 	unseen := filepath.Join(folder, "other")
 	if err := os.WriteFile(unseen, []byte("2000000\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -58,13 +65,13 @@ func TestLimitsAreReadAnewNowAndThen(t *testing.T) {
 func TestLimitsAreReadAnewWhenEventsAreLost(t *testing.T) {
 	text, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("the length of the queue of events is not known: %v", err)
 	}
 	most, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || most > 1<<20 {
-		t.Skipf("the queue of events is %q long", text)
+		t.Skipf("the queue of events is too long to be filled: %q", text)
 	}
-	h, id, folder := copied(t)
+	h, id, folder := limited(t)
 	// Two in turns: the same event twice in a row is kept once.
 	var files [2]*os.File
 	for i := range files {

@@ -26,8 +26,9 @@ type Runtime struct {
 	// patience is how long one call may take, measuring one that has the runtime measure every container, thorough how long those
 	// that only make names better may take together.
 	patience, measuring, thorough time.Duration
-	// gap is the least time between the beginnings of two lists, period that between lists that nothing asks for.
-	gap, period time.Duration
+	// gap is the least time between the beginnings of two lists, period that between lists that nothing asks for, and away how long after a
+	// runtime gave none it is asked for another.
+	gap, period, away time.Duration
 
 	// wake has a message when a list is wanted soon, connected when there is a new connection.
 	wake, connected chan struct{}
@@ -40,9 +41,6 @@ type Runtime struct {
 	connection *connection
 }
 
-// away is how long after a runtime gave no list it is asked for another.
-const away = 10 * time.Second
-
 // quiet is how long after the last question the index is kept current.
 const quiet = 2 * time.Minute
 
@@ -52,7 +50,7 @@ func NewRuntime(sockets []string, index *Index, log *zap.Logger) *Runtime {
 	return &Runtime{
 		index: index, log: log, dial: dialer{sockets: sockets},
 		patience: 5 * time.Second, measuring: 15 * time.Second, thorough: 2 * time.Second,
-		gap: time.Second, period: time.Minute,
+		gap: time.Second, period: time.Minute, away: 10 * time.Second,
 		details: details{patience: 500 * time.Millisecond, retry: time.Second},
 		wake:    make(chan struct{}, 1), connected: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
@@ -79,7 +77,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 			if r.Refresh(ctx) == nil { // the index has the error
 				wait = min(wait, r.untilDetails())
 			} else {
-				wait = min(wait, away)
+				wait = min(wait, r.away)
 			}
 		}
 		if again > 0 && again < r.period && r.index.generation.Load() == generation {

@@ -20,7 +20,7 @@ func newRuntime(x *Index, sockets ...string) *Runtime {
 	r := NewRuntime(sockets, x, zap.NewNop())
 	r.patience, r.measuring, r.thorough = patient, patient, patient
 	r.details.patience, r.details.retry = patient, time.Hour
-	r.gap, r.period = 5*time.Millisecond, 20*time.Millisecond
+	r.gap, r.period, r.away = 5*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
 	return r
 }
 
@@ -233,6 +233,20 @@ func TestRuntimeHangsInDetails(t *testing.T) {
 	if got := f.called("PodSandboxStatus"); got > 1 {
 		t.Errorf("got %d calls of PodSandboxStatus, want no second one so soon", got)
 	}
+}
+
+// TestRuntimeThatIsAwayIsAskedAgainSooner: before a list that nothing asks for is due.
+func TestRuntimeThatIsAwayIsAskedAgainSooner(t *testing.T) {
+	f := newFakeRuntime(t)
+	f.addSandbox(idC, "web", uid)
+	f.addContainer(idA, idC, "app", 0)
+	x := NewIndex()
+	r := newRuntime(x, f.socket)
+	r.period = time.Hour
+	runUntilTheEnd(t, r.Run)
+	eventually(t, "a list that failed", func() bool { return stateOf(x, runtimeName).Err != "" })
+	f.start()
+	eventually(t, "the pod", func() bool { return len(x.Pods()) == 1 })
 }
 
 // TestRuntimeIsAskedAgainForDetails: one that is slow to tell of a sandbox is asked again soon, and given more time, by no list but those.

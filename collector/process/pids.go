@@ -66,7 +66,7 @@ func (r *Reader) readPids(target *Target) error {
 
 // readProcs reads a cgroup's cgroup.procs.
 func (r *Reader) readProcs(target *Target) ([]byte, error) {
-	if target.Kept > 0 && r.keptTell {
+	if target.Kept > 0 && r.useKept {
 		return r.readOpen(target.Kept - 1)
 	}
 	r.path = append(append(r.path[:0], target.Procs...), 0)

@@ -74,9 +74,9 @@ type Reader struct {
 	sockets map[int]counted
 	round   uint64
 
-	// read is the time of the last round; keptTell, that the lists of kept descriptors are those of now in this one.
-	read     time.Time
-	keptTell bool
+	// lastRound is the time of the last round; useKept, that the lists of kept descriptors are those of now in this one.
+	lastRound time.Time
+	useKept   bool
 
 	path, text, entries []byte
 	// pids are the processes of the present target, counts their descriptors.
@@ -169,8 +169,8 @@ const listLasts = 2 * time.Second
 
 // begin opens /proc. Where nothing can be known it returns an error, and nothing is.
 func (r *Reader) begin(targets []Target, now time.Time) error {
-	r.keptTell = !r.v1 || now.Sub(r.read) >= listLasts
-	r.read = now
+	r.useKept = !r.v1 || now.Sub(r.lastRound) >= listLasts
+	r.lastRound = now
 	err := r.openProc()
 	if err == nil && r.v1 && !r.sight.all {
 		err = errUncounted

@@ -119,6 +119,7 @@ func (r *Reader) prepare() error {
 			questions[key] = newQuestion(path, r.options.Statfs)
 		}
 	}
+	// Only now is it known of each: what asks for one may have been found by a later mount of the same filesystem.
 	for i := range r.mountinfo.partitions {
 		partition := &r.mountinfo.partitions[i]
 		partition.question = questions[partition.key()]

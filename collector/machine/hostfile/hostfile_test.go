@@ -34,7 +34,7 @@ func TestReadSeesNewText(t *testing.T) {
 func TestShortLinesAreReadToTheEnd(t *testing.T) {
 	var shared Buffer
 	for _, path := range []string{"/proc/kallsyms", "/proc/net/dev", "/proc/self/status"} {
-		t.Run(path, func(t *testing.T) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
 			f := NewOfShortLines(path, &shared)
 			defer f.Close()
 			for range 2 {

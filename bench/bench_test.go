@@ -209,7 +209,9 @@ func whole(t *testing.T, take func(snapshot.Groups) *snapshot.Snapshot) func() {
 	}
 	return func() {
 		zipped.Reset(io.Discard)
-		if _, err := zipped.Write(renderer.Cadvisor(take(snapshot.All), exporter.Options{Groups: snapshot.All, Now: time.Now()})); err != nil {
+		taken := take(snapshot.All)
+		defer taken.Done()
+		if _, err := zipped.Write(renderer.Cadvisor(taken, exporter.Options{Groups: snapshot.All, Now: time.Now()})); err != nil {
 			t.Fatal(err)
 		}
 		if err := zipped.Close(); err != nil {
@@ -227,9 +229,9 @@ func inKernel(t *testing.T, ids []string) []*competitor {
 	}
 	t.Logf("the reader in the kernel keeps %d KiB of records", walker.Memory()>>10)
 	return []*competitor{
-		{name: "bpf: core pass", run: func() { take(corePass) }},
-		{name: "bpf: pass of every group", run: func() { take(snapshot.All) }},
-		{name: "bpf: pass for /metrics/resource", run: func() { take(resourcePass) }},
+		{name: "bpf: core pass", run: func() { take(corePass).Done() }},
+		{name: "bpf: pass of every group", run: func() { take(snapshot.All).Done() }},
+		{name: "bpf: pass for /metrics/resource", run: func() { take(resourcePass).Done() }},
 		{name: "bpf: /metrics/cadvisor whole: pass, render, gzip", run: whole(t, take)},
 	}
 }
@@ -244,9 +246,9 @@ func ours(t *testing.T, ids []string) []*competitor {
 	}
 	return []*competitor{
 		{name: "bare preads of the same files", run: func() { c.Floor() }},
-		{name: "core pass", run: func() { take(corePass) }},
-		{name: "pass of every group", run: func() { take(snapshot.All) }},
-		{name: "pass for /metrics/resource", run: func() { take(resourcePass) }},
+		{name: "core pass", run: func() { take(corePass).Done() }},
+		{name: "pass of every group", run: func() { take(snapshot.All).Done() }},
+		{name: "pass for /metrics/resource", run: func() { take(resourcePass).Done() }},
 		{name: "render /metrics/cadvisor", run: func() { cadvisorText(held) }},
 		{name: "render /metrics/resource", run: func() {
 			renderer.Resource(held, exporter.Options{Groups: snapshot.All, Now: time.Now()})

@@ -178,7 +178,10 @@ func TestAllocationsOfPasses(t *testing.T) {
 	const few, many = 5, 55
 	for _, one := range recorded {
 		t.Run(one.version, func(t *testing.T) {
-			type figures struct{ pass, render float64 }
+			type figures struct {
+				pass, render float64
+				bytes        uint64
+			}
 			// The runtime's own bookkeeping allocates now and then: the least is what they take by themselves.
 			least := func(run func()) float64 {
 				allocations := testing.AllocsPerRun(1, run)
@@ -194,14 +197,17 @@ func TestAllocationsOfPasses(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.Close()
-				var last *snapshot.Snapshot
-				pass := func() {
-					if last, err = c.Snapshot(t.Context(), corePass|snapshot.Limits); err != nil {
+				take := func() *snapshot.Snapshot {
+					taken, err := c.Snapshot(t.Context(), corePass|snapshot.Limits)
+					if err != nil {
 						t.Fatal(err)
 					}
+					return taken
 				}
+				pass := func() { take().Done() }
 				pass()
-				got.pass = least(pass)
+				got.pass, got.bytes = least(pass), leastBytes(pass)
+				last := take()
 				var renderer exporter.Renderer
 				render := func() {
 					renderer.Cadvisor(last, exporter.Options{Groups: snapshot.All, Now: last.Taken})
@@ -221,6 +227,9 @@ func TestAllocationsOfPasses(t *testing.T) {
 				t.Errorf("allocations a pass: got %v with %d cgroups and %v with %d, want no more with many, and %d at most",
 					less.pass, few, more.pass, many, mostAllocations)
 			}
+			if more.bytes > less.bytes+someBytes {
+				t.Errorf("bytes a pass: got %d with %d cgroups and %d with %d, want no more with many", less.bytes, few, more.bytes, many)
+			}
 			if more.render > 0 {
 				t.Errorf("allocations a rendering: got %v, want 0", more.render)
 			}
@@ -231,5 +240,23 @@ func TestAllocationsOfPasses(t *testing.T) {
 	}
 }
 
-// mostAllocations are those of a core pass: the snapshot, its records, its devices, and the flight that requests wait for.
-const mostAllocations = 20
+// leastBytes is what run allocates, by the least of some runs.
+func leastBytes(run func()) uint64 {
+	least := uint64(math.MaxUint64)
+	for range 20 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		run()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	return least
+}
+
+const (
+	// mostAllocations are those of a core pass: the snapshot, who uses it, and the flight that requests wait for. Its records are in the memory of one
+	// that nobody uses any more.
+	mostAllocations = 20
+	// someBytes are those by which passes differ, less than one record for each cgroup.
+	someBytes = 2048
+)

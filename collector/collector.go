@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -88,6 +89,10 @@ type Collector struct {
 	interfaces int
 	roster     roster
 	networks   podNetworks
+	// held is the store of the pass under way.
+	held *store
+	// spare is that of a snapshot which nobody uses any more; nil: there is none.
+	spare atomic.Pointer[store]
 	// sameNumbers: PIDs in cgroup.procs are those of the host's /proc. It never changes.
 	sameNumbers bool
 
@@ -110,6 +115,8 @@ type Collector struct {
 type flight struct {
 	want    snapshot.Groups
 	started time.Time
+	// waiting is how many do.
+	waiting int
 	done    chan struct{}
 	result  *snapshot.Snapshot
 	err     error
@@ -160,6 +167,7 @@ func (c *Collector) Hierarchy() *cgroup.Hierarchy { return c.hierarchy }
 
 // Snapshot returns a snapshot that holds at least the wanted groups, other than disabled ones, and is no older than MaxAge.
 // It reads at most once for all that wait. It returns ctx's error if ctx ends first; the pass goes on for the others.
+// The caller is a user of the snapshot, and calls its Done: what it held then serves the next.
 func (c *Collector) Snapshot(ctx context.Context, want snapshot.Groups) (*snapshot.Snapshot, error) {
 	want &^= c.options.Disabled
 	asked := time.Now()
@@ -175,16 +183,28 @@ func (c *Collector) Snapshot(ctx context.Context, want snapshot.Groups) (*snapsh
 	case <-waited.done:
 		return waited.result, waited.err
 	case <-ctx.Done():
+		c.leave(waited)
 		return nil, fmt.Errorf("wait for a sampling pass: %w", context.Cause(ctx))
 	}
 }
 
-// fresh returns a published snapshot that will do, or nil.
+// leave is for one who waits no more.
+func (c *Collector) leave(f *flight) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	f.waiting--
+	if f.result != nil {
+		// It came at the same moment.
+		f.result.Done()
+	}
+}
+
+// fresh returns a published snapshot that will do, of which the caller is a user, or nil.
 func (c *Collector) fresh(want snapshot.Groups, now time.Time) *snapshot.Snapshot {
 	// A pass may carry a time up to a millisecond ahead of the clock, so 0 must be no age at all.
 	for i := len(c.recent) - 1; i >= 0 && c.options.MaxAge > 0; i-- {
 		s := c.recent[i]
-		if s.Groups.Has(want) && now.Sub(s.Taken) <= c.options.MaxAge {
+		if s.Groups.Has(want) && now.Sub(s.Taken) <= c.options.MaxAge && s.Use() {
 			return s
 		}
 	}
@@ -192,7 +212,8 @@ func (c *Collector) fresh(want snapshot.Groups, now time.Time) *snapshot.Snapsho
 }
 
 // join finds a flight to wait for, or starts one.
-func (c *Collector) join(want snapshot.Groups, asked time.Time) *flight {
+func (c *Collector) join(want snapshot.Groups, asked time.Time) (f *flight) {
+	defer func() { f.waiting++ }()
 	switch {
 	case c.current == nil:
 		c.current = &flight{want: want, done: make(chan struct{})}
@@ -213,12 +234,16 @@ func (c *Collector) join(want snapshot.Groups, asked time.Time) *flight {
 // start runs a flight in a goroutine of its own, so that a request whose time is up leaves without ending it.
 func (c *Collector) start(f *flight) {
 	f.started = time.Now()
+	c.expire(f.started)
 	go func() {
 		result, err := c.take(f.want)
 		c.mutex.Lock()
 		defer c.mutex.Unlock()
 		f.result, f.err = result, err
 		if err == nil {
+			for range f.waiting {
+				result.Use()
+			}
 			c.publish(result)
 		} else {
 			c.countError("pass", "failed")
@@ -236,16 +261,35 @@ func (c *Collector) start(f *flight) {
 }
 
 // publish keeps the newest snapshot of each set of groups: a scrape that needs little must not make the next that needs
-// much wait for less than it has to.
+// much wait for less than it has to. It ends the use that the snapshot was lent with, unless that is who keeps it.
 func (c *Collector) publish(s *snapshot.Snapshot) {
+	c.retain(func(old *snapshot.Snapshot) bool {
+		return !s.Groups.Has(old.Groups) && s.Taken.Sub(old.Taken) <= c.options.MaxAge
+	})
+	if c.options.MaxAge <= 0 {
+		s.Done()
+		return
+	}
+	c.recent = append(c.recent, s)
+}
+
+// expire lets go of the snapshots that are too old to answer a request, so that what they hold can serve the next.
+func (c *Collector) expire(now time.Time) {
+	c.retain(func(old *snapshot.Snapshot) bool { return now.Sub(old.Taken) <= c.options.MaxAge })
+}
+
+// retain keeps those of the recent snapshots that keep is true of.
+func (c *Collector) retain(keep func(*snapshot.Snapshot) bool) {
 	kept := c.recent[:0]
 	for _, old := range c.recent {
-		if !s.Groups.Has(old.Groups) && s.Taken.Sub(old.Taken) <= c.options.MaxAge {
+		if keep(old) {
 			kept = append(kept, old)
+		} else {
+			old.Done()
 		}
 	}
 	clear(c.recent[len(kept):])
-	c.recent = append(kept, s)
+	c.recent = kept
 }
 
 // errPanicked stands for a panic in a pass, which ends that pass and nothing else.
@@ -312,7 +356,7 @@ func (c *Collector) tick() {
 	c.lastCPU = now
 	c.tree.Update(now)
 	c.forgetGoneNetworks()
-	c.reader.Begin(now, snapshot.CPU)
+	c.reader.Begin(now, snapshot.CPU, nil)
 	var scratch snapshot.Cgroup
 	for _, known := range c.tree.Cgroups() {
 		if known.Identity.Kind == snapshot.SandboxCgroup {

@@ -46,6 +46,9 @@ func (c *Collector) pass(want snapshot.Groups) *snapshot.Snapshot {
 	now := c.now()
 	c.sequence++
 	s := &snapshot.Snapshot{Sequence: c.sequence, Groups: want, Taken: now}
+	held := c.takeStore()
+	c.held = held
+	s.Lend(func() { c.keepStore(held) })
 	c.readNode(s, now)
 	c.readCgroups(s, now)
 	if want&snapshot.Network != 0 {
@@ -83,9 +86,9 @@ func (c *Collector) readCgroups(s *snapshot.Snapshot, now time.Time) {
 	started := time.Now()
 	c.tree.Update(now)
 	c.identify()
-	c.reader.Begin(now, s.Groups)
+	c.reader.Begin(now, s.Groups, c.held.devices)
 	known := c.tree.Cgroups()
-	s.Cgroups = make([]snapshot.Cgroup, 0, len(known)+4)
+	s.Cgroups = roomFor(c.held.cgroups, len(known))
 	complete := true
 	for _, one := range known {
 		complete = c.readCgroup(s, one, now) && complete
@@ -93,6 +96,7 @@ func (c *Collector) readCgroups(s *snapshot.Snapshot, now time.Time) {
 	if !complete {
 		c.readReplacements(s, now)
 	}
+	c.held.cgroups, c.held.devices = s.Cgroups, c.reader.Devices()
 	took := time.Since(started)
 	(s.Groups & (snapshot.Core | snapshot.Limits)).Each(func(i int, _ string) {
 		s.Readings[i] = snapshot.Reading{Time: now, Took: took}
@@ -144,7 +148,7 @@ func wanted(who *snapshot.Identity, groups snapshot.Groups) bool {
 	return true
 }
 
-// nextRecord appends an empty record. What lies beyond the length of the slice was never used, and is empty already: to write that
+// nextRecord appends an empty record. What lies beyond the length of the slice is empty already: to write that
 // once more is a good part of what a cgroup costs where a walk fills the record.
 func nextRecord(s *snapshot.Snapshot) *snapshot.Cgroup {
 	if at := len(s.Cgroups); at < cap(s.Cgroups) {

@@ -47,7 +47,7 @@ func (c *Collector) readPodNetworks(s *snapshot.Snapshot, now time.Time) {
 	}
 	c.networks.pass++
 	root := s.Find("/")
-	interfaces := make([]snapshot.Interface, 0, c.roster.interfaces+8)
+	interfaces := roomFor(c.held.interfaces, c.roster.interfaces)
 	for first := 0; first < len(s.Cgroups); {
 		uid := s.Cgroups[first].Identity.PodUID
 		last := first + 1
@@ -59,7 +59,7 @@ func (c *Collector) readPodNetworks(s *snapshot.Snapshot, now time.Time) {
 		}
 		first = last
 	}
-	c.roster.interfaces = len(interfaces)
+	c.roster.interfaces, c.held.interfaces = len(interfaces), interfaces
 	c.forgetNetworks(c.networks.pass)
 }
 

@@ -29,7 +29,7 @@ type roster struct {
 	measured []volume.Pod
 	// kills counts processes killed for want of memory, by the UID that a pod's cgroups carry; only pods that had some are in it.
 	kills map[string]uint64
-	// containers and interfaces are how many the last snapshot had, so that the next makes room for them at once.
+	// containers and interfaces are how many the last snapshot had, so that the next has room for them at once.
 	containers, interfaces int
 }
 
@@ -64,8 +64,8 @@ func (c *Collector) assemble(s *snapshot.Snapshot) {
 	if c.options.Names == nil || len(c.roster.pods) == 0 {
 		return
 	}
-	pods := make([]snapshot.Pod, len(c.roster.pods))
-	containers := make([]snapshot.Container, 0, c.roster.containers+8)
+	pods := roomFor(c.held.pods, len(c.roster.pods))[:len(c.roster.pods)]
+	containers := roomFor(c.held.containers, c.roster.containers)
 	last := -1
 	for i := range s.Cgroups {
 		record := &s.Cgroups[i]
@@ -96,6 +96,7 @@ func (c *Collector) assemble(s *snapshot.Snapshot) {
 		}
 	}
 	c.roster.containers = len(containers)
+	c.held.pods, c.held.containers = pods, containers
 	shown := pods[:0]
 	for place := range pods {
 		pod := &pods[place]

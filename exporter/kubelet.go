@@ -193,6 +193,7 @@ func (c *KubeletCollector) Collect(metrics chan<- prometheus.Metric) {
 		c.options.Log.Warn("no snapshot for the kubelet's series, answering without them", zap.String("path", "/metrics"), zap.Error(err))
 		return
 	}
+	defer s.Done()
 	for i, f := range kubeletFamilies {
 		f.values(s, &c.options, func(value float64, labels ...string) {
 			for at, label := range labels {

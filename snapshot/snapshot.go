@@ -1,7 +1,7 @@
 // Package snapshot holds one coherent sampling of a whole node as plain data.
 //
-// A snapshot is never changed after it is published, so that any number of goroutines can read it without a lock.
-// Everything downstream of it is a pure function of one snapshot. The package does no input or output.
+// A snapshot is never changed after it is published, so that any number of goroutines can read it without a lock, as long as they use it
+// ([Snapshot.Use]). Everything downstream of it is a pure function of one snapshot. The package does no input or output.
 package snapshot
 
 import "time"
@@ -23,6 +23,9 @@ type Snapshot struct {
 	Cgroups []Cgroup
 	// Pods are those with a running container, sorted by Namespace and Name; empty where no source of names is at hand.
 	Pods []Pod
+
+	// use counts users; nil: nobody does.
+	use *use
 }
 
 // Time returns the timestamp of a single group: that of its first member, if groups has several. Zero: not read.

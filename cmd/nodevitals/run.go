@@ -78,7 +78,11 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	}
 	listeners.endpoints(serving, a, secure)
 	dropProgramPages() // what making all this touched; the lists that are read now need the memory
-	if err := a.banner(stdout, listeners, first); err != nil {
+	err = a.banner(stdout, listeners, first)
+	if first != nil {
+		first.Done()
+	}
+	if err != nil {
 		return fmt.Errorf("say what is served: %w", err)
 	}
 	return serve(ctx, serving, c, sources, secure)

@@ -23,7 +23,7 @@ func BenchmarkPass(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				h.tree.Update(h.now)
-				h.reader.Begin(h.now, snapshot.Core)
+				h.reader.Begin(h.now, snapshot.Core, nil)
 				records := make([]snapshot.Cgroup, known)
 				for i, one := range h.tree.Cgroups() {
 					h.reader.Read(one, &records[i], snapshot.Core)

@@ -6,8 +6,7 @@ import (
 	"github.com/nodevitals/nodevitals/snapshot"
 )
 
-// deviceList is an append-only store of a pass's devices. Records hold parts of it, so it is made anew for each pass, as
-// large as the last one was.
+// deviceList is an append-only store of a pass's devices. Records hold parts of it.
 type deviceList struct {
 	devices []snapshot.Device
 	start   int

@@ -136,16 +136,15 @@ func NewReader(tree *Tree, options ReaderOptions) *Reader {
 	return r
 }
 
-// Begin starts a pass that wants so many groups: its devices go to a new store, as large as the last one became, since records
-// keep parts of it.
-func (r *Reader) Begin(now time.Time, want snapshot.Groups) {
+// Begin starts a pass that wants so many groups. Its devices go to the given store, of which records keep parts; nil: to a new one.
+func (r *Reader) Begin(now time.Time, want snapshot.Groups, devices []snapshot.Device) {
 	r.pass++
 	r.seconds = uint32(now.Unix())
 	if r.denied {
 		r.yield()
 	}
 	r.denied = false
-	r.devices = deviceList{devices: make([]snapshot.Device, 0, len(r.devices.devices)+4)}
+	r.devices = deviceList{devices: devices[:0]}
 	r.walk(want)
 }
 
@@ -185,6 +184,9 @@ func (r *Reader) Read(c *Cgroup, record *snapshot.Cgroup, want snapshot.Groups) 
 	r.finish(c, record, want)
 	return true
 }
+
+// Devices returns the store of this pass's devices, with all that were read so far. It may have grown out of the one that Begin was given.
+func (r *Reader) Devices() []snapshot.Device { return r.devices.devices }
 
 // decide takes note of what the first file of a set said.
 func (r *Reader) decide(c *Cgroup, row *file, ok, devices bool, chosen *int) {

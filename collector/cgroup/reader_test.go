@@ -50,7 +50,7 @@ func newHost(t testing.TB, root string, tree cgroup.TreeOptions, reader cgroup.R
 func (h *host) pass(want snapshot.Groups) map[string]*snapshot.Cgroup {
 	h.now = h.now.Add(time.Second)
 	h.tree.Update(h.now)
-	h.reader.Begin(h.now, want)
+	h.reader.Begin(h.now, want, nil)
 	records := make(map[string]*snapshot.Cgroup)
 	for _, known := range h.tree.Cgroups() {
 		record := &snapshot.Cgroup{}

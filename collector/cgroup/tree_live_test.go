@@ -112,7 +112,7 @@ func TestRemovalInMidPass(t *testing.T) {
 				h := newHost(t, "/", options, cgroup.ReaderOptions{MaxDescriptors: most})
 				h.pass(snapshot.Core)
 				h.tree.Update(h.now)
-				h.reader.Begin(h.now, snapshot.Core)
+				h.reader.Begin(h.now, snapshot.Core, nil)
 				child.Remove(t)
 				for _, known := range h.tree.Cgroups() {
 					read := !known.Gone() && h.reader.Read(known, &snapshot.Cgroup{}, snapshot.Core)
@@ -269,7 +269,7 @@ func TestAllocationsDoNotGrow(t *testing.T) {
 		var record snapshot.Cgroup
 		pass := func() {
 			h.tree.Update(h.now)
-			h.reader.Begin(h.now, snapshot.Core)
+			h.reader.Begin(h.now, snapshot.Core, nil)
 			for _, known := range h.tree.Cgroups() {
 				record = snapshot.Cgroup{}
 				h.reader.Read(known, &record, snapshot.Core)

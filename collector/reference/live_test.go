@@ -47,7 +47,7 @@ func read(t *testing.T, id string) *snapshot.Cgroup {
 	defer reader.Close()
 	now := time.Now()
 	tree.Update(now)
-	reader.Begin(now, snapshot.Core)
+	reader.Begin(now, snapshot.Core, nil)
 	for _, known := range tree.Cgroups() {
 		if known.Identity.ID == id {
 			record := &snapshot.Cgroup{}

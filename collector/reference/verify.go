@@ -101,7 +101,7 @@ func Verify(ctx context.Context, walker cgroup.Walker, match func(id string) boo
 	}
 	now := time.Now()
 	tree.Update(now)
-	v.reader.Begin(now, snapshot.Core)
+	v.reader.Begin(now, snapshot.Core, nil)
 	for _, known := range slices.Clone(tree.Cgroups()) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("verify: %w", context.Cause(ctx))

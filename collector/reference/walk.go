@@ -33,7 +33,7 @@ func (w *walks) close() {
 func (w *walks) read(id string) (*snapshot.Cgroup, error) {
 	now := time.Now()
 	w.tree.Update(now)
-	w.reader.Begin(now, snapshot.Core)
+	w.reader.Begin(now, snapshot.Core, nil)
 	if err := w.reader.Stats().WalkError; err != nil {
 		return nil, fmt.Errorf("the reader in the kernel: %w", err)
 	}

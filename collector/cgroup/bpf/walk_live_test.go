@@ -47,7 +47,7 @@ func newReader(t *testing.T, walker cgroup.Walker) *reader {
 func (r *reader) pass(id string, want snapshot.Groups) map[string]*snapshot.Cgroup {
 	now := time.Now()
 	r.tree.Update(now)
-	r.Begin(now, want)
+	r.Begin(now, want, nil)
 	records := make(map[string]*snapshot.Cgroup)
 	for _, known := range r.tree.Cgroups() {
 		if strings.HasPrefix(known.Identity.ID, id) {

@@ -25,29 +25,29 @@ func (r *renderer) container(name string, cgroup *snapshot.Cgroup) v1alpha1.Cont
 }
 
 func (r *renderer) cpu(cgroup *snapshot.Cgroup) *v1alpha1.CPUStats {
-	stats := &v1alpha1.CPUStats{
+	stats := v1alpha1.CPUStats{
 		UsageNanoCores:       r.field(&cgroup.Values, snapshot.CPUNanoCores),
 		UsageCoreNanoSeconds: r.field(&cgroup.Values, snapshot.CPUUsage),
-		PSI:                  pressure(&cgroup.Values, snapshot.CPUSomeTotal),
+		PSI:                  r.pressure(&cgroup.Values, snapshot.CPUSomeTotal),
 	}
-	if *stats == (v1alpha1.CPUStats{}) {
+	if stats == (v1alpha1.CPUStats{}) {
 		return nil
 	}
 	stats.Time = r.time(snapshot.CPU)
-	return stats
+	return r.parts.cpus.keep(stats)
 }
 
 func (r *renderer) memory(cgroup *snapshot.Cgroup) *v1alpha1.MemoryStats {
 	values := &cgroup.Values
-	stats := &v1alpha1.MemoryStats{
+	stats := v1alpha1.MemoryStats{
 		UsageBytes:      r.field(values, snapshot.MemoryUsage),
 		WorkingSetBytes: r.field(values, snapshot.MemoryWorkingSet),
 		RSSBytes:        r.field(values, snapshot.MemoryRSS),
 		PageFaults:      r.field(values, snapshot.MemoryPgfault),
 		MajorPageFaults: r.field(values, snapshot.MemoryPgmajfault),
-		PSI:             pressure(values, snapshot.MemorySomeTotal),
+		PSI:             r.pressure(values, snapshot.MemorySomeTotal),
 	}
-	if *stats == (v1alpha1.MemoryStats{}) {
+	if stats == (v1alpha1.MemoryStats{}) {
 		return nil
 	}
 	stats.Time = r.time(snapshot.Memory)
@@ -55,7 +55,7 @@ func (r *renderer) memory(cgroup *snapshot.Cgroup) *v1alpha1.MemoryStats {
 	if workingSet, ok := values.Get(snapshot.MemoryWorkingSet); ok && limit.Present && limit.Value <= noLimit {
 		stats.AvailableBytes = r.less(limit.Value, workingSet)
 	}
-	return stats
+	return r.parts.memories.keep(stats)
 }
 
 // memoryLimit is the cgroup's limit. The root's is the machine's memory, and so is one of 0, which stands for none.
@@ -80,7 +80,7 @@ func (r *renderer) swap(cgroup *snapshot.Cgroup) *v1alpha1.SwapStats {
 	if !ok {
 		return nil
 	}
-	stats := &v1alpha1.SwapStats{Time: r.time(snapshot.Memory), SwapUsageBytes: r.number(used)}
+	stats := v1alpha1.SwapStats{Time: r.time(snapshot.Memory), SwapUsageBytes: r.number(used)}
 	var limit snapshot.Optional
 	switch {
 	case cgroup.Identity.ID == "/":
@@ -91,13 +91,13 @@ func (r *renderer) swap(cgroup *snapshot.Cgroup) *v1alpha1.SwapStats {
 	if limit.Present && limit.Value <= noLimit {
 		stats.SwapAvailableBytes = r.less(limit.Value, used)
 	}
-	return stats
+	return r.parts.swaps.keep(stats)
 }
 
 // io shows pressure alone, as the kubelet does. A cgroup whose devices are accounted for has a time even without pressure: in a kubelet's
 // answer that of its sample, so the counters of the devices need not be read for it.
 func (r *renderer) io(cgroup *snapshot.Cgroup) *v1alpha1.IOStats {
-	psi, at := pressure(&cgroup.Values, snapshot.IOSomeTotal), r.time(snapshot.IO|snapshot.Pressure)
+	psi, at := r.pressure(&cgroup.Values, snapshot.IOSomeTotal), r.time(snapshot.IO|snapshot.Pressure)
 	if at.IsZero() {
 		at = r.time(snapshot.CPU)
 	}
@@ -105,17 +105,17 @@ func (r *renderer) io(cgroup *snapshot.Cgroup) *v1alpha1.IOStats {
 	if psi == nil && !accounted {
 		return nil
 	}
-	return &v1alpha1.IOStats{Time: at, PSI: psi}
+	return r.parts.ios.keep(v1alpha1.IOStats{Time: at, PSI: psi})
 }
 
 // pressure renders the eight fields that start at a "some" total, which stays in the kernel's microseconds as in the kubelet's
 // answers. It is nil where the kernel has none. Linux before 5.13 has no "full" line for the CPU; the type has no way to leave
 // that out.
-func pressure(values *snapshot.Values, some snapshot.Field) *v1alpha1.PSIStats {
+func (r *renderer) pressure(values *snapshot.Values, some snapshot.Field) *v1alpha1.PSIStats {
 	if _, ok := values.Get(some); !ok {
 		return nil
 	}
-	return &v1alpha1.PSIStats{Some: pressureLine(values, some), Full: pressureLine(values, some+snapshot.PressureLine)}
+	return r.parts.pressures.keep(v1alpha1.PSIStats{Some: pressureLine(values, some), Full: pressureLine(values, some+snapshot.PressureLine)})
 }
 
 func pressureLine(values *snapshot.Values, total snapshot.Field) v1alpha1.PSIData {

@@ -35,18 +35,6 @@ func Append(buffer []byte, summary *v1alpha1.Summary) ([]byte, error) {
 // pieceSize is the length in bytes from which what is printed is handed on.
 const pieceSize = 16 << 10
 
-// Write writes what Encode returns to a writer, in pieces of some [pieceSize], so that it is nowhere as a whole. It errs as Append does, and with the
-// writer's own error.
-func Write(to io.Writer, summary *v1alpha1.Summary) error {
-	p := printer{to: to, buffer: make([]byte, 0, pieceSize+pieceSize/4)}
-	printSummary(&p, reflect.ValueOf(summary).Elem())
-	p.handOn()
-	if p.err != nil {
-		return fmt.Errorf("encode the summary: %w", p.err)
-	}
-	return nil
-}
-
 // handOn writes what there is, unless something went wrong.
 func (p *printer) handOn() {
 	if p.err == nil {
@@ -104,6 +92,7 @@ func printingOf(t reflect.Type) printing {
 
 // member is a field of a struct, or of one that is embedded in it.
 type member struct {
+	of        reflect.Type
 	index     []int
 	key       string // as it is printed, with what follows it
 	omitEmpty bool
@@ -120,7 +109,7 @@ func membersOf(t reflect.Type, index []int) (all []member) {
 			all = append(all, membersOf(f.Type, at)...)
 			continue
 		}
-		all = append(all, member{at, strconv.Quote(name) + ": ", options == "omitempty", printingOf(f.Type)})
+		all = append(all, member{f.Type, at, strconv.Quote(name) + ": ", options == "omitempty", printingOf(f.Type)})
 	}
 	return all
 }

@@ -3,8 +3,6 @@ package summary
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -80,47 +78,6 @@ func TestAppendPrintsWhatTheLibraryPrints(t *testing.T) {
 		if diff := cmp.Diff("before"+want, string(got)); diff != "" {
 			t.Fatalf("(-library +ours):\n%s", diff)
 		}
-		var written bytes.Buffer
-		if err := Write(&written, &summary); err != nil || written.String() != want {
-			t.Fatalf("written: %d bytes, %v; want the %d that the library prints", written.Len(), err, len(want))
-		}
-	}
-}
-
-// pieces counts what it is given in one call at most, and errs after so many calls.
-type pieces struct {
-	bytes.Buffer
-	longest, calls, most int
-}
-
-func (p *pieces) Write(piece []byte) (int, error) {
-	if p.calls++; p.calls > p.most {
-		return 0, errFull
-	}
-	p.longest = max(p.longest, len(piece))
-	return p.Buffer.Write(piece)
-}
-
-// A long summary is written in pieces, and no more of it once the writer errs.
-func TestWriteInPieces(t *testing.T) {
-	summary := v1alpha1.Summary{Pods: make([]v1alpha1.PodStats, 1000)}
-	for i := range summary.Pods {
-		summary.Pods[i].PodRef = v1alpha1.PodReference{Name: fmt.Sprintf("web-%d", i), Namespace: "default"}
-	}
-	want, err := Encode(&summary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := pieces{most: len(want)}
-	if err := Write(&whole, &summary); err != nil || whole.String() != string(want) {
-		t.Errorf("got %d bytes, %v; want %d", whole.Len(), err, len(want))
-	}
-	if whole.longest > 2*pieceSize || whole.calls < len(want)/(2*pieceSize) {
-		t.Errorf("got %d bytes in %d pieces of at most %d", whole.Len(), whole.calls, whole.longest)
-	}
-	full := pieces{most: 2}
-	if err := Write(&full, &summary); !errors.Is(err, errFull) || full.calls != 3 {
-		t.Errorf("a writer that is full: got %v after %d calls, want its error after 3", err, full.calls)
 	}
 }
 

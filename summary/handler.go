@@ -2,6 +2,7 @@ package summary
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,7 @@ func Handler(source Source, options Options) http.Handler {
 
 // HandlerThrough is Handler with a store that others share, so that its bounds are for all together.
 func HandlerThrough(answers *answer.Store, source Source, options Options) http.Handler {
+	made := &streams{}
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if request.Method != http.MethodGet && request.Method != http.MethodPost {
 			w.Header().Set("Allow", "GET, POST")
@@ -47,11 +49,11 @@ func HandlerThrough(answers *answer.Store, source Source, options Options) http.
 			http.Error(w, fmt.Sprintf("400: read the form: %v", err), http.StatusBadRequest)
 			return
 		}
-		serve(w, request, source, answers, options)
+		serve(w, request, source, answers, made, options)
 	})
 }
 
-func serve(w http.ResponseWriter, request *http.Request, source Source, answers *answer.Store, options Options) {
+func serve(w http.ResponseWriter, request *http.Request, source Source, answers *answer.Store, made *streams, options Options) {
 	values := request.Form["only_cpu_and_memory"]
 	only := len(values) == 1 && values[0] == "true"
 	want := Full
@@ -63,12 +65,28 @@ func serve(w http.ResponseWriter, request *http.Request, source Source, answers 
 		http.Error(w, fmt.Sprintf("503: no sample of this node: %v", err), http.StatusServiceUnavailable)
 		return
 	}
+	defer taken.Done()
 	answers.Serve(w, request, answer.Answer{
 		Key: answer.Key{Path: "/stats/summary", Of: taken.Sequence, Variant: only}, ContentType: "application/json",
-		Append: func(buffer []byte) ([]byte, error) { return Append(buffer, Render(taken, options, only)) },
-		Write:  func(to io.Writer) error { return Write(to, Render(taken, options, only)) },
+		Append: func(buffer []byte) ([]byte, error) {
+			if !taken.Use() {
+				return nil, errLeft
+			}
+			defer taken.Done()
+			return made.append(buffer, taken, options, only)
+		},
+		Write: func(to io.Writer) error {
+			if !taken.Use() {
+				return errLeft
+			}
+			defer taken.Done()
+			return made.write(to, taken, options, only)
+		},
 	})
 }
+
+// errLeft is seen by nobody: each who waits for the summary of a snapshot uses it.
+var errLeft = errors.New("nobody waits for this snapshot any more")
 
 // acceptsJSON looks for JSON, or a range that holds it, in Accept headers; none accept everything. Weights are not looked at, as
 // there is nothing to choose from.

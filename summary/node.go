@@ -71,7 +71,10 @@ func (r *renderer) network(read bool, interfaces []snapshot.Interface) *v1alpha1
 	if !read {
 		return nil
 	}
-	stats := &v1alpha1.NetworkStats{Time: r.time(snapshot.Network)}
+	stats := v1alpha1.NetworkStats{Time: r.time(snapshot.Network)}
+	if len(interfaces) > 0 {
+		stats.Interfaces = r.parts.interfaces.list(len(interfaces))
+	}
 	for i := range interfaces {
 		one := &interfaces[i]
 		rendered := v1alpha1.InterfaceStats{
@@ -84,7 +87,7 @@ func (r *renderer) network(read bool, interfaces []snapshot.Interface) *v1alpha1
 		}
 		stats.Interfaces = append(stats.Interfaces, rendered)
 	}
-	return stats
+	return r.parts.networks.keep(stats)
 }
 
 // The usual cgroups of system containers; the first that exists is it.

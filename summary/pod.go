@@ -21,7 +21,7 @@ func (r *renderer) pod(pod *snapshot.Pod) v1alpha1.PodStats {
 	stats := v1alpha1.PodStats{
 		PodRef:     v1alpha1.PodReference{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID},
 		StartTime:  metav1.NewTime(pod.Started),
-		Containers: make([]v1alpha1.ContainerStats, 0, len(pod.Containers)),
+		Containers: r.parts.containers.list(len(pod.Containers)),
 	}
 	for i := range pod.Containers {
 		stats.Containers = append(stats.Containers, r.podContainer(&pod.Containers[i]))
@@ -131,5 +131,5 @@ func (r *renderer) processes(containers []snapshot.Container) *v1alpha1.ProcessS
 	if !counted {
 		return nil
 	}
-	return &v1alpha1.ProcessStats{ProcessCount: r.number(sum)}
+	return r.parts.processes.keep(v1alpha1.ProcessStats{ProcessCount: r.number(sum)})
 }

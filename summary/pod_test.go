@@ -204,7 +204,7 @@ func TestInvariantsOfPods(t *testing.T) {
 		if err != nil || !bytes.Equal(first, second) {
 			t.Fatalf("seed %d: rendered twice, it differs (%v)", seed, err)
 		}
-		if diff := cmp.Diff(randomPods(seed), s, cmp.AllowUnexported(snapshot.Values{}, snapshot.Device{})); diff != "" {
+		if diff := cmp.Diff(randomPods(seed), s, cmp.AllowUnexported(snapshot.Snapshot{}, snapshot.Values{}, snapshot.Device{})); diff != "" {
 			t.Fatalf("seed %d: rendering changed it:\n%s", seed, diff)
 		}
 		if t.Failed() {

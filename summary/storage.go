@@ -16,15 +16,15 @@ func (r *renderer) filesystem(filesystem *snapshot.Filesystem) *v1alpha1.FsStats
 	if filesystem == nil || filesystem.Time.IsZero() {
 		return nil
 	}
-	stats := &v1alpha1.FsStats{Time: metav1.NewTime(filesystem.Time)}
-	r.space(stats, filesystem)
+	stats := v1alpha1.FsStats{Time: metav1.NewTime(filesystem.Time)}
+	r.space(&stats, filesystem)
 	if filesystem.Free <= filesystem.Capacity {
 		stats.UsedBytes = r.number(filesystem.Capacity - filesystem.Free)
 	}
 	if filesystem.HasInodes && filesystem.InodesFree <= filesystem.Inodes {
 		stats.InodesUsed = r.number(filesystem.Inodes - filesystem.InodesFree)
 	}
-	return stats
+	return r.parts.disks.keep(stats)
 }
 
 // space sets what there is and what is left of the filesystem that something is on, not what is used; nothing where the
@@ -83,9 +83,9 @@ func (r *renderer) measured(at time.Time, bytes, inodes snapshot.Optional, files
 	if at.IsZero() {
 		return nil
 	}
-	stats := &v1alpha1.FsStats{Time: metav1.NewTime(at), UsedBytes: r.optional(bytes), InodesUsed: r.optional(inodes)}
-	r.space(stats, filesystem)
-	return stats
+	stats := v1alpha1.FsStats{Time: metav1.NewTime(at), UsedBytes: r.optional(bytes), InodesUsed: r.optional(inodes)}
+	r.space(&stats, filesystem)
+	return r.parts.disks.keep(stats)
 }
 
 // holding returns the filesystem that holds a folder: the one mounted closest above it. It is nil where none is known.
@@ -125,7 +125,7 @@ func (r *renderer) logs(usage *snapshot.Usage) *v1alpha1.FsStats {
 	}
 	stats := r.nodeSpace()
 	r.add(&stats, usage)
-	return &stats
+	return r.parts.disks.keep(stats)
 }
 
 // add adds a measured usage; the time is that of the newest part.

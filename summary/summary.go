@@ -38,22 +38,15 @@ func Render(s *snapshot.Snapshot, options Options, onlyCPUAndMemory bool) *v1alp
 // renderer renders one snapshot.
 type renderer struct {
 	snapshot *snapshot.Snapshot
+	parts    parts
 	// full: not only CPU and memory.
-	full    bool
-	numbers []uint64
+	full bool
 	// held is what was last found to hold a folder.
 	held held
 }
 
-// number returns a pointer to a copy. The many numbers of a summary share a few allocations: ten or so for each of a thousand
-// containers would be as many objects for the collector of garbage.
-func (r *renderer) number(value uint64) *uint64 {
-	if len(r.numbers) == cap(r.numbers) {
-		r.numbers = make([]uint64, 0, 128)
-	}
-	r.numbers = append(r.numbers, value)
-	return &r.numbers[len(r.numbers)-1]
-}
+// number returns a pointer to a copy.
+func (r *renderer) number(value uint64) *uint64 { return r.parts.numbers.keep(value) }
 
 // field returns a pointer to the field's value, or nil if it is absent.
 func (r *renderer) field(values *snapshot.Values, field snapshot.Field) *uint64 {

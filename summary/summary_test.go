@@ -281,7 +281,7 @@ func TestRenderChangesNothing(t *testing.T) {
 	for _, only := range []bool{false, true} {
 		Render(s, Options{}, only)
 	}
-	if diff := cmp.Diff(kubernetesNode(true), s, cmp.AllowUnexported(snapshot.Values{}, snapshot.Device{})); diff != "" {
+	if diff := cmp.Diff(kubernetesNode(true), s, cmp.AllowUnexported(snapshot.Snapshot{}, snapshot.Values{}, snapshot.Device{})); diff != "" {
 		t.Errorf("(-before +after):\n%s", diff)
 	}
 }

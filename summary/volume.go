@@ -13,7 +13,7 @@ func (r *renderer) volumes(volumes []snapshot.Volume) []v1alpha1.VolumeStats {
 	if len(volumes) == 0 {
 		return nil
 	}
-	stats := make([]v1alpha1.VolumeStats, 0, len(volumes))
+	stats := r.parts.volumes.list(len(volumes))
 	for _, ephemeral := range [...]bool{true, false} {
 		for i := range volumes {
 			if volumes[i].Ephemeral == ephemeral {
@@ -38,7 +38,7 @@ func (r *renderer) volume(volume *snapshot.Volume) v1alpha1.VolumeStats {
 		},
 	}
 	if volume.Claim != "" {
-		stats.PVCRef = &v1alpha1.PVCReference{Name: volume.Claim, Namespace: volume.ClaimNamespace}
+		stats.PVCRef = r.parts.claims.keep(v1alpha1.PVCReference{Name: volume.Claim, Namespace: volume.ClaimNamespace})
 	}
 	return stats
 }
@@ -61,5 +61,5 @@ func (r *renderer) ephemeralStorage(pod *snapshot.Pod) *v1alpha1.FsStats {
 	if stats == (v1alpha1.FsStats{}) {
 		return nil
 	}
-	return &stats
+	return r.parts.disks.keep(stats)
 }

@@ -141,7 +141,10 @@ func New(options Options) (*Collector, error) {
 		c.options.NodeName = hostName(options.HostRoot)
 	}
 	c.devices = storage.NewDeviceNames(options.HostRoot)
-	c.reader = cgroup.NewReader(tree, cgroup.ReaderOptions{MaxDescriptors: options.MaxDescriptors, Devices: c.devices, Walker: options.Walker})
+	c.reader = cgroup.NewReader(tree, cgroup.ReaderOptions{
+		MaxDescriptors: options.MaxDescriptors, Devices: c.devices, Walker: options.Walker,
+		VMStat: filepath.Join(options.HostRoot, "proc/vmstat"),
+	})
 	c.machine = machine.NewReader(options.HostRoot)
 	c.network = network.NewReader(options.HostRoot, 1, &c.networks.text)
 	c.process = process.NewReader(process.Options{HostRoot: options.HostRoot, V1: hierarchy.Version == cgroup.V1})

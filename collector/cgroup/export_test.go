@@ -29,3 +29,10 @@ func Reads(name string) bool {
 	}
 	return false
 }
+
+// ReadKills reads the host's count of kills once.
+func ReadKills(path string) (uint64, bool) {
+	k := openKills(path)
+	defer k.close()
+	return k.read(make([]byte, 16<<10))
+}

@@ -52,6 +52,7 @@ type Reader struct {
 	pass    uint32
 	seconds uint32
 	denied  bool
+	kills   kills
 	// walker may be nil; walked says that it has taken this pass's figures.
 	walker Walker
 	walked bool
@@ -87,6 +88,8 @@ type ReaderOptions struct {
 	MaxDescriptors int
 	// Devices names block devices; nil leaves them nameless.
 	Devices DeviceNamer
+	// VMStat is the path of the host's /proc/vmstat, which tells that no cgroup's count of kills has risen; "": these are always read.
+	VMStat string
 	// Walker is asked before files are read; nil: there is none. The Reader closes it.
 	Walker Walker
 }
@@ -107,7 +110,7 @@ func NewReader(tree *Tree, options ReaderOptions) *Reader {
 	r := &Reader{
 		tree: tree, hierarchy: tree.hierarchy, namer: options.Devices, boot: bootMinute(),
 		budget: newBudget(options.MaxDescriptors), buffer: make([]byte, 16<<10), pathBuf: make([]byte, 0, 512),
-		idle: make([]bool, len(blkioSets)+1), usage: -1, walker: options.Walker,
+		idle: make([]bool, len(blkioSets)+1), usage: -1, walker: options.Walker, kills: openKills(""),
 	}
 	r.target.reader = r
 	tables := map[Version]struct {
@@ -132,6 +135,9 @@ func NewReader(tree *Tree, options ReaderOptions) *Reader {
 			r.usage = i
 		}
 	}
+	if r.hierarchy.serves(V1, "memory") >= 0 {
+		r.kills = openKills(options.VMStat)
+	}
 	tree.forget = r.forget
 	return r
 }
@@ -145,6 +151,9 @@ func (r *Reader) Begin(now time.Time, want snapshot.Groups, devices []snapshot.D
 	}
 	r.denied = false
 	r.devices = deviceList{devices: devices[:0]}
+	if want&snapshot.MemoryDetail != 0 {
+		r.kills.update(r.buffer)
+	}
 	r.walk(want)
 }
 
@@ -165,8 +174,8 @@ func (r *Reader) Read(c *Cgroup, record *snapshot.Cgroup, want snapshot.Groups) 
 		if row.set == 0 {
 			if row.still == nil {
 				r.readFile(c, i, record)
-			} else if !row.still.recall(c, record) {
-				row.still.keep(c, record, r.readFile(c, i, record))
+			} else if !row.still.recall(r, c, record) {
+				row.still.keep(r, c, record, r.readFile(c, i, record))
 			}
 			continue
 		}
@@ -484,6 +493,7 @@ func (r *Reader) Close() {
 		r.walker.Close()
 		r.walker, r.walked = nil, false
 	}
+	r.kills.close()
 	for _, c := range r.tree.Cgroups() {
 		r.forget(c)
 	}

@@ -9,7 +9,7 @@ type still struct {
 	// fields are all that the file gives.
 	fields []snapshot.Field
 	// key returns false where the file must be read whatever it said before.
-	key func(c *Cgroup, record *snapshot.Cgroup) (key uint64, ok bool)
+	key func(r *Reader, c *Cgroup, record *snapshot.Cgroup) (key uint64, ok bool)
 }
 
 // Places in Cgroup.said.
@@ -17,6 +17,7 @@ const (
 	stillSplit = iota
 	stillPeriods
 	stillFailures
+	stillKills
 	stillFiles
 )
 
@@ -32,9 +33,9 @@ type said struct {
 }
 
 // recall fills in what the file said, and returns whether it must still say that.
-func (s *still) recall(c *Cgroup, record *snapshot.Cgroup) bool {
+func (s *still) recall(r *Reader, c *Cgroup, record *snapshot.Cgroup) bool {
 	last := &c.said[s.place]
-	if key, ok := s.key(c, record); !ok || !last.known || last.key != key {
+	if key, ok := s.key(r, c, record); !ok || !last.known || last.key != key {
 		return false
 	}
 	for i, field := range s.fields {
@@ -46,9 +47,9 @@ func (s *still) recall(c *Cgroup, record *snapshot.Cgroup) bool {
 }
 
 // keep takes note of what the file says, if it was read.
-func (s *still) keep(c *Cgroup, record *snapshot.Cgroup, read bool) {
+func (s *still) keep(r *Reader, c *Cgroup, record *snapshot.Cgroup, read bool) {
 	now := &c.said[s.place]
-	now.key, now.known = s.key(c, record)
+	now.key, now.known = s.key(r, c, record)
 	now.has = 0
 	for i, field := range s.fields {
 		if value, ok := record.Get(field); ok {
@@ -60,18 +61,23 @@ func (s *still) keep(c *Cgroup, record *snapshot.Cgroup, read bool) {
 }
 
 // usageKey is the CPU time. The kernel adds to the ticks of cpuacct.stat only while it also adds to that.
-func usageKey(_ *Cgroup, record *snapshot.Cgroup) (uint64, bool) {
+func usageKey(_ *Reader, _ *Cgroup, record *snapshot.Cgroup) (uint64, bool) {
 	return record.Get(snapshot.CPUUsage)
 }
 
 // noQuotaKey is there while a cgroup has no quota of CPU time: then the kernel counts no periods.
-func noQuotaKey(c *Cgroup, _ *snapshot.Cgroup) (uint64, bool) {
+func noQuotaKey(_ *Reader, c *Cgroup, _ *snapshot.Cgroup) (uint64, bool) {
 	return 0, c.limitsKnown() && !c.spec.CPUQuota.Present
 }
 
 // noLimitKey is there while a cgroup has no limit of memory: then none is hit.
-func noLimitKey(c *Cgroup, _ *snapshot.Cgroup) (uint64, bool) {
+func noLimitKey(_ *Reader, c *Cgroup, _ *snapshot.Cgroup) (uint64, bool) {
 	return 0, c.limitsKnown() && c.spec.MemoryLimit.Present && c.spec.MemoryLimit.Value >= leastUnlimited
+}
+
+// killsKey is how many processes the kernel has killed for want of memory on the whole host.
+func killsKey(r *Reader, _ *Cgroup, _ *snapshot.Cgroup) (uint64, bool) {
+	return r.kills.total, r.kills.settled
 }
 
 // leastUnlimited is below what cgroup v1 prints for no limit, the greatest number of pages there can be, in bytes.

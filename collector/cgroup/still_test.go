@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,13 +13,13 @@ import (
 )
 
 // writableHost is a copy of the recorded v1 tree, whose files of /load.slice can be written to.
-func writableHost(t *testing.T, options cgroup.TreeOptions) (h *host, write func(name, text string)) {
+func writableHost(t *testing.T, options cgroup.TreeOptions, vmstat string) (h *host, write func(name, text string)) {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.CopyFS(root, os.DirFS("testdata/v1-6.18.44")); err != nil {
 		t.Fatal(err)
 	}
-	return newHost(t, root, options, cgroup.ReaderOptions{}), func(name, text string) {
+	return newHost(t, root, options, cgroup.ReaderOptions{VMStat: vmstat}), func(name, text string) {
 		t.Helper()
 		files, err := filepath.Glob(filepath.Join(root, "sys/fs/cgroup/*/load.slice", name))
 		if err != nil || len(files) == 0 {
@@ -34,7 +35,7 @@ func writableHost(t *testing.T, options cgroup.TreeOptions) (h *host, write func
 
 // The split of a CPU time is read again when there is more of it, and not before.
 func TestSplitIsReadAgainWithMoreTime(t *testing.T) {
-	h, write := writableHost(t, cgroup.TreeOptions{MaxWatches: -1})
+	h, write := writableHost(t, cgroup.TreeOptions{MaxWatches: -1}, "")
 	for _, step := range []struct {
 		usage, stat  string
 		groups       snapshot.Groups
@@ -72,7 +73,7 @@ func TestCountsOfLimitsStandStillWithoutOne(t *testing.T) {
 	} {
 		for name, watches := range map[string]int{"watched": 0, "not watched": -1} {
 			t.Run(test.file+" "+name, func(t *testing.T) {
-				h, write := writableHost(t, cgroup.TreeOptions{MaxWatches: watches})
+				h, write := writableHost(t, cgroup.TreeOptions{MaxWatches: watches}, "")
 				shown := func(number string) uint64 {
 					write(test.file, strings.Replace(test.text, "%", number, 1))
 					value, _ := h.pass(snapshot.Core)["/load.slice"].Get(test.field)
@@ -98,5 +99,66 @@ func TestCountsOfLimitsStandStillWithoutOne(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A cgroup's count of kills is read again after any kill on the host, in the pass that finds it and in the next, and else not.
+func TestKillsAreReadAgainAfterAKill(t *testing.T) {
+	const before, after = "nr_free_pages 1\npgfault 2\n", "drop_pagecache 0\noom_kill_disable 9\n"
+	vmstat := filepath.Join(t.TempDir(), "vmstat")
+	tell := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(vmstat, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(before + after)
+	h, write := writableHost(t, cgroup.TreeOptions{MaxWatches: -1}, vmstat)
+	for at, step := range []struct {
+		vmstat string
+		file   int
+		groups snapshot.Groups
+		want   uint64
+	}{
+		{before + after, 1, snapshot.Core, 1},
+		{before + after, 2, snapshot.Core, 2}, // a kernel that does not tell
+		{before + "oom_kill 5\n" + after, 3, snapshot.Core, 3},
+		{before + "oom_kill 5\n" + after, 4, snapshot.Core, 4},
+		{before + "oom_kill 5\n" + after, 5, snapshot.Core, 4},
+		{before + "oom_kill 6\n" + after, 6, snapshot.MemoryUse, 0}, // nobody asks
+		{before + "oom_kill 6\n" + after, 6, snapshot.Core, 6},
+		{before + "oom_kill 6\n" + after, 7, snapshot.Core, 7},
+		{before + "oom_kill 6\n" + after, 8, snapshot.Core, 7},
+		{before + "oom_kill 7", 9, snapshot.Core, 9}, // a line that may go on
+		{before + "oom_kill 7", 10, snapshot.Core, 10},
+		{"", 11, snapshot.Core, 11},
+	} {
+		tell(step.vmstat)
+		write("memory.oom_control", fmt.Sprintf("oom_kill_disable 0\nunder_oom 0\noom_kill %d\n", step.file))
+		if got, _ := h.pass(step.groups)["/load.slice"].Get(snapshot.MemoryOOMKills); got != step.want {
+			t.Errorf("step %d: got %d, want %d", at, got, step.want)
+		}
+	}
+}
+
+// What the kernel says of itself is found however far down it says so.
+func TestKillsOfThisHost(t *testing.T) {
+	told := func() uint64 {
+		text, err := os.ReadFile("/proc/vmstat")
+		_, after, found := strings.Cut(string(text), "\noom_kill ")
+		if err != nil || !found {
+			t.Skipf("needs a kernel that counts kills in /proc/vmstat: %v", err)
+		}
+		line, _, _ := strings.Cut(after, "\n")
+		number, err := strconv.ParseUint(line, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return number
+	}
+	least := told()
+	total, ok := cgroup.ReadKills("/proc/vmstat")
+	if most := told(); !ok || total < least || total > most {
+		t.Errorf("got %d %t, want from %d to %d", total, ok, least, most)
 	}
 }

@@ -43,7 +43,9 @@ func legacyFiles(devices *deviceList) []file {
 			stillFailures, []snapshot.Field{snapshot.MemoryFailcnt}, noLimitKey,
 		}, parser: single(snapshot.MemoryFailcnt)},
 		{name: "memory.kmem.usage_in_bytes", controller: "memory", group: snapshot.MemoryDetail, parser: single(snapshot.MemoryKernel)},
-		{name: "memory.oom_control", controller: "memory", group: snapshot.MemoryDetail, parser: newKeyed(
+		{name: "memory.oom_control", controller: "memory", group: snapshot.MemoryDetail, still: &still{
+			stillKills, []snapshot.Field{snapshot.MemoryOOMKills}, killsKey,
+		}, parser: newKeyed(
 			key{"oom_kill", snapshot.MemoryOOMKills, 1},
 		)},
 		{name: "pids.current", controller: "pids", group: snapshot.Pids, parser: single(snapshot.PidsCurrent)},

@@ -190,7 +190,7 @@ func startAgent(ctx context.Context, c *cluster.Cluster, files binaries, name, p
 // start runs a program in a cgroup of its own until it answers.
 func start(ctx context.Context, c *cluster.Cluster, p *program, path string, component cluster.Component) error {
 	component.Cgroup = c.Cgroup(component.Name + ".service")
-	component.Until, component.Limit = "an answer at "+p.base+path, 2*time.Minute
+	component.Until, component.Limit = "an answer at "+p.base+path, 10*time.Minute
 	component.Ready = func(ctx context.Context) error {
 		_, err := p.ask(ctx, path, nil)
 		return err

@@ -36,12 +36,22 @@ type Answer struct {
 	Key Key
 	// ContentType is the value of the header. It also tells how the body is compressed best.
 	ContentType string
+	// From is what the body is made of, which is used while it is made, also after whoever asked has left it to others; nil: nothing that ends.
+	From Origin
 	// Append appends the body to buffer and returns it. It runs in a goroutine of its own, for all who wait, and at most once at a
 	// time for a key that has a number. An error of it is answered with 500 and its text; the next request has it called again.
 	Append func(buffer []byte) ([]byte, error)
 	// Write, if there is one, writes the same body in pieces, for an encoding to be made of it while it is rendered: a large body then never
 	// stands whole in memory beside its compressed form. It runs as Append does, once for each encoding.
 	Write func(to io.Writer) error
+}
+
+// Origin is what bodies are made of, such as a snapshot whose memory serves again.
+type Origin interface {
+	// Use makes the caller a user. It returns false if it was over before, and then nobody waits for a body of it: who does uses it too.
+	Use() bool
+	// Done ends a use.
+	Done()
 }
 
 // Options bound a Store. Zero values take the defaults.

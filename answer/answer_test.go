@@ -557,3 +557,79 @@ func TestManyClientsOfAllKinds(t *testing.T) {
 		return stats.Bytes == 0 && stats.Readers == 0 && len(s.bodies) == 0 && len(s.makers) == 0
 	})
 }
+
+// origin counts its users, and is over when there are none.
+type origin struct {
+	mutex sync.Mutex
+	users int
+}
+
+func (o *origin) Use() bool {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if o.users == 0 {
+		return false
+	}
+	o.users++
+	return true
+}
+
+func (o *origin) Done() {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.users--
+}
+
+func (o *origin) count() int {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.users
+}
+
+// What a body is made of is in use while it is made, in each encoding, whole or in pieces, and afterwards not. Of one that is over none is made.
+func TestOriginIsInUseWhileABodyIsMade(t *testing.T) {
+	for _, inPieces := range []bool{false, true} {
+		for _, encoding := range []string{"identity", "gzip", "zstd"} {
+			t.Run(fmt.Sprintf("%s %t", encoding, inPieces), func(t *testing.T) {
+				of := &origin{users: 1}
+				a := Answer{Key: Key{Path: "/", Of: 1}, ContentType: "text/plain", From: of, Append: func(buffer []byte) ([]byte, error) {
+					if of.count() < 2 {
+						t.Error("made while only the request used it")
+					}
+					return append(buffer, "text"...), nil
+				}}
+				if inPieces {
+					a.Write = func(to io.Writer) error {
+						text, err := a.Append(nil)
+						if err != nil {
+							return err
+						}
+						_, err = to.Write(text)
+						return err
+					}
+				}
+				ask := func() int {
+					request := httptest.NewRequest(http.MethodGet, "/", nil)
+					request.Header.Set("Accept-Encoding", encoding)
+					recorder := httptest.NewRecorder()
+					NewStore(Options{}).Serve(recorder, request, a)
+					return recorder.Code
+				}
+				if code := ask(); code != http.StatusOK {
+					t.Errorf("got %d, want 200", code)
+				}
+				deadline := time.Now().Add(time.Minute)
+				for of.count() != 1 && time.Now().Before(deadline) {
+					time.Sleep(time.Millisecond)
+				}
+				if users := of.count(); users != 1 {
+					t.Errorf("%d users are left, want the request's alone", users)
+				}
+				of.Done()
+				if code := ask(); code == http.StatusOK {
+					t.Error("a body was made of what is over")
+				}
+			})
+		}
+	}
+}

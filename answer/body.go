@@ -153,6 +153,12 @@ func (s *Store) make(b *body, a Answer) (bytes []byte, err error) {
 			bytes, err = nil, errPanicked
 		}
 	}()
+	if a.From != nil {
+		if !a.From.Use() {
+			return nil, errAbandoned
+		}
+		defer a.From.Done()
+	}
 	if b.key.encoding == identity {
 		if err := s.enter(b, true); err != nil {
 			return nil, err

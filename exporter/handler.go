@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -121,9 +120,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.options.Log.Warn("no snapshot for a scrape, answering with a scrape error",
 			zap.String("path", h.path), zap.String("client", r.RemoteAddr), zap.Error(err))
 		s = nil
-	} else {
-		defer s.Done()
 	}
+	defer s.Done()
 	w.Header().Set("Vary", "Accept")
 	h.options.Answers.Serve(w, r, h.answer(s, Options{
 		Groups: groups, Format: Negotiate(r.Header.Get("Accept")), Timestamps: h.options.Timestamps,
@@ -142,26 +140,13 @@ func (h *handler) renderer() *Renderer {
 	return &Renderer{}
 }
 
-// errLeft is seen by nobody: each who waits for the rendering of a snapshot uses it.
-var errLeft = errors.New("nobody waits for this snapshot any more")
-
-func done(s *snapshot.Snapshot) {
-	if s != nil {
-		s.Done()
-	}
-}
-
 // answer is the rendering of a snapshot with options. All who ask for the same share it, with the time of the first.
 func (h *handler) answer(s *snapshot.Snapshot, o Options) answer.Answer {
 	key := answer.Key{Path: h.path, Variant: o}
 	if s != nil {
 		key.Of = s.Sequence
 	}
-	made := answer.Answer{Key: key, ContentType: o.Format.ContentType(), Append: func(buffer []byte) ([]byte, error) {
-		if s != nil && !s.Use() {
-			return nil, errLeft
-		}
-		defer done(s)
+	made := answer.Answer{Key: key, From: s, ContentType: o.Format.ContentType(), Append: func(buffer []byte) ([]byte, error) {
 		o.Now = h.options.Now()
 		renderer := h.renderer()
 		defer h.spare.Store(renderer)
@@ -171,10 +156,6 @@ func (h *handler) answer(s *snapshot.Snapshot, o Options) answer.Answer {
 	}}
 	if h.write != nil {
 		made.Write = func(to io.Writer) error {
-			if s != nil && !s.Use() {
-				return errLeft
-			}
-			defer done(s)
 			o.Now = h.options.Now()
 			renderer := h.renderer()
 			defer h.spare.Store(renderer)

@@ -44,7 +44,7 @@ if [ -n "${BENCH_VM:-}" ]; then
   {
     echo '#!/bin/bash'
     printf 'cd %q || exit 1\nmodprobe -a veth overlay\nulimit -n 200000\ntouch /vmout/steps.json\n' "$PWD/bench"
-    # On v2 containerd has an instance of inotify for each pod, and the default is for 128 of all programs.
+    # With 60 pods on v2 the instances of inotify that one user may have by default, 128, were used up.
     echo 'sysctl -qw fs.inotify.max_user_instances=8192'
     for count in ${BENCH_STEPS-200}; do
       printf 'NODEVITALS_BENCH=%q NODEVITALS_BENCH_STEPS=/vmout/steps.json /vmout/bench.test -test.run=^TestTable$ -test.timeout=20m\n' "$count"

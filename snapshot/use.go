@@ -16,9 +16,9 @@ func (s *Snapshot) Lend(over func()) {
 }
 
 // Use makes the caller one more user, who calls Done in the end. It returns false if all are done already, and the snapshot must not be looked at:
-// only who knows that another user is not done yet can do without the answer.
+// only who knows that another user is not done yet can do without the answer. No snapshot at all can always be used.
 func (s *Snapshot) Use() bool {
-	if s.use == nil {
+	if s == nil || s.use == nil {
 		return true
 	}
 	for {
@@ -35,7 +35,7 @@ func (s *Snapshot) Use() bool {
 // Done ends one use: that user must look no more at the snapshot, nor at anything that it holds. A user who never says so does no harm, but that its
 // memory is left to the collector of garbage.
 func (s *Snapshot) Done() {
-	if s.use != nil && s.use.users.Add(-1) == 0 {
+	if s != nil && s.use != nil && s.use.users.Add(-1) == 0 {
 		s.use.over()
 	}
 }

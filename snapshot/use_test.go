@@ -29,10 +29,11 @@ func TestUse(t *testing.T) {
 }
 
 func TestUseOfOneThatWasNotLent(t *testing.T) {
-	s := &Snapshot{}
-	s.Done()
-	if !s.Use() {
-		t.Error("a snapshot that nobody lent cannot be used")
+	for _, s := range []*Snapshot{{}, nil} {
+		s.Done()
+		if !s.Use() {
+			t.Errorf("%v: a snapshot that nobody lent cannot be used", s)
+		}
 	}
 }
 

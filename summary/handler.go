@@ -2,7 +2,6 @@ package summary
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -68,25 +67,11 @@ func serve(w http.ResponseWriter, request *http.Request, source Source, answers 
 	defer taken.Done()
 	answers.Serve(w, request, answer.Answer{
 		Key: answer.Key{Path: "/stats/summary", Of: taken.Sequence, Variant: only}, ContentType: "application/json",
-		Append: func(buffer []byte) ([]byte, error) {
-			if !taken.Use() {
-				return nil, errLeft
-			}
-			defer taken.Done()
-			return made.append(buffer, taken, options, only)
-		},
-		Write: func(to io.Writer) error {
-			if !taken.Use() {
-				return errLeft
-			}
-			defer taken.Done()
-			return made.write(to, taken, options, only)
-		},
+		From:   taken,
+		Append: func(buffer []byte) ([]byte, error) { return made.append(buffer, taken, options, only) },
+		Write:  func(to io.Writer) error { return made.write(to, taken, options, only) },
 	})
 }
-
-// errLeft is seen by nobody: each who waits for the summary of a snapshot uses it.
-var errLeft = errors.New("nobody waits for this snapshot any more")
 
 // acceptsJSON looks for JSON, or a range that holds it, in Accept headers; none accept everything. Weights are not looked at, as
 // there is nothing to choose from.

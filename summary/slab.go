@@ -5,7 +5,7 @@ import "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 // slab keeps values of one type, many in an allocation. Pointers to them stay good until it is emptied: its memory then serves anew.
 type slab[T any] struct{ values []T }
 
-// slabSize is how many values an allocation is for at first, and at most: the last of several serves anew.
+// The first allocation of a slab is for so many values, and a further one for twice as many as the last, up to a bound.
 const slabSize, largestSlab = 16, 128
 
 // keep returns a pointer to a copy of the value.
@@ -30,6 +30,7 @@ func (s *slab[T]) room(count int) {
 	}
 }
 
+// empty makes the last allocation serve anew.
 func (s *slab[T]) empty() {
 	clear(s.values)
 	s.values = s.values[:0]

@@ -13,7 +13,7 @@ import (
 
 // collectAt is how much garbage, in percent of what is alive, is let be until it is collected. Go's own 100 is for programs that
 // allocate all the time. An answer leaves some 10 to 100 kB whatever the number of cgroups, so that collecting ten times as often takes
-// less processor time than can be told from noise, while the memory is a third less (docs/performance.md).
+// less processor time than can be told from noise, while the memory is less by a quarter and more (docs/performance.md).
 const collectAt = 10
 
 // saveMemory sets up the collector of garbage, unless GOGC says how.

@@ -79,9 +79,7 @@ func runAgent(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	listeners.endpoints(serving, a, secure)
 	dropProgramPages() // what making all this touched; the lists that are read now need the memory
 	err = a.banner(stdout, listeners, first)
-	if first != nil {
-		first.Done()
-	}
+	first.Done()
 	if err != nil {
 		return fmt.Errorf("say what is served: %w", err)
 	}

@@ -11,9 +11,10 @@ import (
 type kills struct {
 	// vmstat is the descriptor of /proc/vmstat, or -1 where there is none.
 	vmstat int
-	total  uint64
-	// settled: the total is known, and the last pass found the same. The kernel adds to it just before it adds to the cgroup's, and a pass could
-	// come between the two.
+	// total is oom_kill of that file: processes since the boot.
+	total uint64
+	// settled: the total is known, and the last pass found the same. The kernel adds to it just before it adds to the cgroup's
+	// (__oom_kill_process in mm/oom_kill.c), and a pass could come between the two.
 	settled bool
 }
 
